@@ -1,0 +1,1 @@
+"""What an AzureML asset is in Airflow: its identity, its URI and the events about it."""

@@ -1,0 +1,1 @@
+"""AzureML itself: connections, clients, uploads, operators and triggers."""

@@ -1,0 +1,1 @@
+"""Everything that waits: task sensors and watchers."""
