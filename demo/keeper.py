@@ -21,7 +21,7 @@ import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
 KILL = b"kill"
-GRACE = 8.0
+GRACE = 3.0
 """Seconds that the command has to end by itself."""
 
 

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from airflow_rest import AirflowRest
+from airflow_rest import AirflowRest, until
 from keeper import Kept
+
+JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
 
 COMPONENTS = {
     # Logs are on this machine's disk, where the API server reads them: no log servers.
@@ -31,22 +33,21 @@ COMPONENTS = {
 
 
 class StandaloneAirflow:
-    """Airflow with the DAG files of a folder; use as a context manager.
+    """Airflow with the DAG files of some folders; use as a context manager.
 
-    - dags: the folder, read where it is.
+    - dags: the folders, read where they are; each is a DAG bundle of its own.
     - environment: more environment variables for all components, `AIRFLOW__...` settings included.
     - connections: Airflow connections by id, each a dict as in Airflow's JSON form.
     """
 
     def __init__(
         self,
-        dags: Path,
-        *,
+        *dags: Path,
         environment: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         start_timeout: float = 120,
     ) -> None:
-        self.dags = dags.resolve()
+        self.dags = [folder.resolve(strict=True) for folder in dags]
         self.start_timeout = start_timeout
         self.start_seconds = 0.0
         self._given = {**(environment or {}), **_connection_variables(connections or {})}
@@ -101,9 +102,24 @@ class StandaloneAirflow:
         """End a component and all its processes with SIGKILL, as when its machine is lost."""
         self._running.pop(name).kill()
 
+    def restart_component(self, name: str) -> None:
+        """Kill the scheduler, the triggerer or the DAG processor, start another and wait until it works."""
+
+        def newest() -> int:
+            return max(job["id"] for job in self.rest.get("jobs", job_type=JOBS[name])["jobs"])
+
+        before = newest()
+        self.kill_component(name)
+        self.start_component(name)
+        until(lambda: newest() > before, self.start_timeout, lambda: self.log_ends(name))
+
     def component_log(self, name: str) -> Path:
         """Return the file that a component's output goes to."""
         return self.home / f"{name}.log"
+
+    def component(self, name: str) -> Kept:
+        """Return a running component."""
+        return self._running[name]
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -152,9 +168,17 @@ class StandaloneAirflow:
     def _environment(self) -> dict[str, str]:
         # An Airflow that this machine's user has configured is not this one.
         outside = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+        bundles = [
+            {
+                "name": folder.name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(folder)},
+            }
+            for folder in self.dags
+        ]
         settings = {
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
