@@ -85,6 +85,10 @@ class AirflowRest:
         """Return the runs of a DAG, oldest first."""
         return list(self.get(f"dags/{dag_id}/dagRuns", order_by="id", limit=200)["dag_runs"])
 
+    def all_runs(self) -> list[Json]:
+        """Return the runs of all DAGs, oldest first."""
+        return list(self.get("dags/~/dagRuns", order_by="id", limit=200)["dag_runs"])
+
     def run(self, dag_id: str, run_id: str) -> Json:
         """Return one run."""
         return dict(self.get(f"dags/{dag_id}/dagRuns/{run_id}"))
@@ -111,6 +115,10 @@ class AirflowRest:
         """Return the task instances of a run by task id (and map index where there is one)."""
         instances = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=200)["task_instances"]
         return {i["task_id"] if i["map_index"] < 0 else f"{i['task_id']}[{i['map_index']}]": i for i in instances}
+
+    def all_task_instances(self) -> list[Json]:
+        """Return the task instances of all runs."""
+        return list(self.get("dags/~/dagRuns/~/taskInstances", limit=200)["task_instances"])
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> Json:
         """Return one task instance."""

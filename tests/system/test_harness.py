@@ -42,6 +42,6 @@ def test_a_component_that_ends_is_reported_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setattr(StandaloneAirflow, "_create_database", lambda self: None)
     broken = StandaloneAirflow(tmp_path)
-    with pytest.raises(RuntimeError, match=r"(?s)ended: .*You need to initialize the database"):
+    with pytest.raises(RuntimeError, match=r"(?s)ended: .*airflow db migrate"):
         broken.start()
     assert not broken.home.exists()
