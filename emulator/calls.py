@@ -1,0 +1,103 @@
+"""The log of every call, for assertions and for the eye."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+KEEP = 100_000
+"""How many calls are kept; the oldest are forgotten first."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call as it came and as it was answered; `status` is 0 when the answer never left."""
+
+    number: int
+    at: float
+    method: str
+    host: str
+    path: str
+    query: dict[str, str]
+    api_version: str = ""
+    principal: str = ""
+    user_agent: str = ""
+    client_request_id: str = ""
+    status: int = 0
+    milliseconds: float = 0.0
+    known: bool = True
+    fault: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which calls are meant. Empty fields match everything; `path` is a regular expression searched in the path."""
+
+    method: str | None = None
+    path: str | None = None
+    host: str | None = None
+    status: int | None = None
+    principal: str | None = None
+    path_contains: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
+
+    def meets(self, call: Call) -> bool:
+        """Say whether a call is meant."""
+        return (
+            (self.method is None or call.method == self.method.upper())
+            and (self.path is None or re.search(self.path, call.path, re.IGNORECASE) is not None)
+            and (self.path_contains is None or self.path_contains.lower() in call.path.lower())
+            and (self.host is None or re.search(self.host, call.host) is not None)
+            and (self.status is None or call.status == self.status)
+            and (self.principal is None or call.principal == self.principal)
+            and all(call.query.get(name) == value for name, value in self.query.items())
+        )
+
+
+class CallLog:
+    """The calls, oldest first; answered calls wake those who wait for them."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque(maxlen=KEEP)
+        self._number = 0
+        self._news = asyncio.Condition()
+
+    def begin(self, at: float, method: str, host: str, path: str, query: dict[str, str]) -> Call:
+        """Note that a call came in."""
+        self._number += 1
+        call = Call(self._number, at, method, host, path, query, query.get("api-version", ""))
+        self._calls.append(call)
+        return call
+
+    async def end(self, call: Call, milliseconds: float) -> None:
+        """Note that a call was answered."""
+        call.milliseconds = milliseconds
+        async with self._news:
+            self._news.notify_all()
+
+    def find(self, match: Match, after: int = 0) -> Iterable[Call]:
+        """Yield the calls that are meant, of those with a number above `after`."""
+        return (call for call in self._calls if call.number > after and match.meets(call))
+
+    async def wait(self, match: Match, count: int, seconds: float, after: int = 0) -> list[dict[str, Any]]:
+        """Wait until `count` such calls were answered; return those that were, too few if the time ran out."""
+
+        def answered() -> list[dict[str, Any]]:
+            return [asdict(call) for call in self.find(match, after) if call.milliseconds > 0]
+
+        async with self._news:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._news.wait_for(lambda: len(answered()) >= count)
+            except TimeoutError:
+                pass
+        return answered()
+
+    def clear(self) -> None:
+        """Forget all calls."""
+        self._calls.clear()

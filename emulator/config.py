@@ -1,0 +1,59 @@
+"""What one emulator is told at its start; kept beside its state, so that a restart is told the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass
+class Config:
+    """Settings; those that users choose are arguments of `Emulator`, where they are explained."""
+
+    directory: str
+    tenant_id: str
+    subscription_id: str
+    resource_group: str
+    workspace_name: str
+    client_id: str
+    client_secret: str
+    account: str
+    account_key: str
+    signing_key: str
+    location: str = "westeurope"
+    ports: dict[str, int] = field(default_factory=dict)
+    page_size: int = 100
+    list_delay: float = 0.0
+    jobs: Literal["run", "driven"] = "run"
+    job_seconds: float = 2.0
+    cancel_seconds: float = 0.5
+    operation_seconds: float = 0.5
+    retry_after: int = 1
+    throttle: bool = False
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    clock_rate: float = 1.0
+    seed: int = 0
+    max_body: int = 4 * 1024 * 1024
+
+    @property
+    def root(self) -> Path:
+        """The folder of the state."""
+        return Path(self.directory)
+
+    @property
+    def path(self) -> Path:
+        """Where these settings are kept."""
+        return self.root / "emulator.json"
+
+    def save(self) -> None:
+        """Write the settings, for this user's eyes alone as they hold (made-up) secrets."""
+        self.path.write_text(json.dumps(asdict(self), indent=1))
+        self.path.chmod(0o600)
+
+    @classmethod
+    def load(cls, path: Path) -> Config:
+        """Read settings back."""
+        values: dict[str, Any] = json.loads(path.read_text())
+        return cls(**values)

@@ -1,0 +1,358 @@
+"""The control API: plain HTTP on loopback, for tests; the handle in emulator.py is its client.
+
+`POST /_emulator/{command}` with a JSON object of arguments answers with JSON; a wrong argument answers 400 with a line
+of text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from .app import Service
+from .calls import Match
+from .events import Subscription
+from .faults import Fault
+from .jobs import collection as job_collection
+from .progress import TERMINAL, Step, steps
+from .workspaces import Holder
+
+Arguments = dict[str, Any]
+Command = Callable[[Service, Arguments], Awaitable[Any] | Any]
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(function: Command) -> Command:
+    """Make a function a command by its name."""
+    COMMANDS[function.__name__] = function
+    return function
+
+
+def application(service: Service) -> Starlette:
+    """Return the control API."""
+
+    async def run(request: Request) -> Response:
+        name = request.path_params["command"]
+        if name not in COMMANDS:
+            return PlainTextResponse(f"no command {name!r}", 404)
+        try:
+            arguments = await request.json() if await request.body() else {}
+            result = COMMANDS[name](service, arguments)
+            if isinstance(result, Awaitable):
+                result = await result
+        except KeyError as error:
+            return PlainTextResponse(f"nothing there: {error}", 404)
+        except (TypeError, ValueError) as error:
+            return PlainTextResponse(str(error), 400)
+        return JSONResponse(result)
+
+    async def identity(request: Request) -> Response:
+        return _managed_identity(service, request)
+
+    return Starlette(
+        routes=[
+            Route("/_emulator/identity", identity, methods=["GET"]),
+            Route("/_emulator/{command}", run, methods=["POST"]),
+        ]
+    )
+
+
+def _managed_identity(service: Service, request: Request) -> Response:
+    """Answer as App Service's IDENTITY_ENDPOINT does, for the first principal."""
+    principal = service.directory.find(request.query_params.get("client_id", service.config.client_id))
+    if principal is None:
+        return JSONResponse({"statusCode": 400, "message": "No such identity."}, 400)
+    resource = request.query_params.get("resource", "")
+    return JSONResponse(
+        {
+            "access_token": service.directory.issue(principal, resource),
+            "expires_on": str(int(service.clock.now()) + service.directory.lifetime),
+            "resource": resource,
+            "token_type": "Bearer",
+            "client_id": principal.client_id,
+        }
+    )
+
+
+def _holder(service: Service, arguments: Arguments) -> Holder:
+    """Return the workspace that a command names, or the first one."""
+    config = service.config
+    subscription = arguments.get("subscription_id") or config.subscription_id
+    group = arguments.get("resource_group") or config.resource_group
+    name = arguments.get("workspace_name") or config.workspace_name
+    for holder in service.holders.all():
+        if (holder.subscription, holder.group, holder.name) == (subscription, group, name):
+            return holder
+    raise KeyError(f"workspace {subscription}/{group}/{name}")
+
+
+# Calls ---------------------------------------------------------------------------------------------------------------
+
+
+@command
+def calls(service: Service, arguments: Arguments) -> Any:
+    """Return the calls that match."""
+    after = arguments.pop("after", 0)
+    return [asdict(call) for call in service.calls.find(Match(**arguments), after)]
+
+
+@command
+async def wait_for_call(service: Service, arguments: Arguments) -> Any:
+    """Wait until so many calls that match were answered."""
+    count, seconds = arguments.pop("count", 1), arguments.pop("seconds", 10.0)
+    return await service.calls.wait(Match(**arguments.pop("match", {})), count, seconds, **arguments)
+
+
+@command
+def clear_calls(service: Service, arguments: Arguments) -> None:
+    """Forget the calls."""
+    service.calls.clear()
+
+
+@command
+def unknown_routes(service: Service, arguments: Arguments) -> Any:
+    """Return the calls that no route knew, as "METHOD path"."""
+    return [f"{call.method} https://{call.host}{call.path}" for call in service.calls.find(Match()) if not call.known]
+
+
+# Misbehaviour --------------------------------------------------------------------------------------------------------
+
+
+@command
+def misbehave(service: Service, arguments: Arguments) -> None:
+    """Add a rule."""
+    service.faults.add(arguments)
+
+
+@command
+def behave(service: Service, arguments: Arguments) -> None:
+    """Drop all rules."""
+    service.faults.clear()
+
+
+@command
+def faults(service: Service, arguments: Arguments) -> Any:
+    """Return the rules and how often each was applied."""
+
+    def show(rule: Fault) -> dict[str, Any]:
+        return {**asdict(rule), "name": rule.name}
+
+    return [show(rule) for rule in service.faults.all()]
+
+
+@command
+def configure(service: Service, arguments: Arguments) -> None:
+    """Change settings while running."""
+    allowed = {
+        "page_size",
+        "list_delay",
+        "jobs",
+        "job_seconds",
+        "cancel_seconds",
+        "operation_seconds",
+        "retry_after",
+        "max_body",
+    }
+    for name, value in arguments.items():
+        if name in ("throttle", "limits", "token_lifetime"):
+            _configure_special(service, name, value)
+        elif name in allowed:
+            setattr(service.config, name, value)
+        else:
+            raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(allowed))}")
+    service.config.save()
+
+
+def _configure_special(service: Service, name: str, value: Any) -> None:
+    if name == "throttle":
+        service.config.throttle = service.throttle.enforce = bool(value)
+    elif name == "token_lifetime":
+        service.directory.lifetime = int(value)
+    else:
+        service.config.limits = {**service.config.limits, **value}
+        service.throttle = type(service.throttle)(enforce=service.throttle.enforce, limits=service.config.limits)
+
+
+# Who may what --------------------------------------------------------------------------------------------------------
+
+
+@command
+def create_principal(service: Service, arguments: Arguments) -> Any:
+    """Create somebody who can sign in, with a role unless `role` is null."""
+    role = arguments.pop("role", "Contributor")
+    scope = arguments.pop("scope", None) or f"/subscriptions/{service.config.subscription_id}"
+    principal = service.directory.add(
+        arguments.get("client_id"),
+        arguments.get("client_secret"),
+        arguments.get("name", ""),
+        arguments.get("kind", "Application"),
+    )
+    if role:
+        service.directory.grant(principal.client_id, role, scope)
+    return {"client_id": principal.client_id, "client_secret": principal.secret, "object_id": principal.object_id}
+
+
+@command
+def grant(service: Service, arguments: Arguments) -> None:
+    """Give a role at a scope."""
+    scope = arguments.get("scope") or f"/subscriptions/{service.config.subscription_id}"
+    client = arguments.get("client_id") or service.config.client_id
+    service.directory.grant(client, arguments.get("role", "Contributor"), scope)
+
+
+@command
+def revoke(service: Service, arguments: Arguments) -> None:
+    """Take roles away."""
+    client = arguments.get("client_id") or service.config.client_id
+    service.directory.revoke(client, arguments.get("role"), arguments.get("scope"))
+
+
+@command
+def token(service: Service, arguments: Arguments) -> Any:
+    """Return an access token without asking the token endpoint."""
+    principal = service.directory.find(arguments.get("client_id") or service.config.client_id)
+    if principal is None:
+        raise KeyError(arguments.get("client_id"))
+    return service.directory.issue(principal, arguments.get("resource", "https://management.azure.com"))
+
+
+# Workspaces ----------------------------------------------------------------------------------------------------------
+
+
+@command
+async def create_workspace(service: Service, arguments: Arguments) -> Any:
+    """Create a workspace with its datastores."""
+    holder = await service.create_workspace(
+        arguments["subscription_id"], arguments["resource_group"], arguments["workspace_name"]
+    )
+    return asdict(holder)
+
+
+@command
+def delete_workspace(service: Service, arguments: Arguments) -> None:
+    """Delete a workspace and all that is in it."""
+    service.holders.remove(_holder(service, arguments))
+
+
+@command
+def create_datastore(service: Service, arguments: Arguments) -> None:
+    """Create a datastore; `credentials` may be None, AccountKey, Sas or ServicePrincipal."""
+    from .datastores import built_in, collection
+
+    holder, name = _holder(service, arguments), arguments["name"]
+    document = built_in(holder, service.config.account)["workspaceblobstore"]
+    document["properties"].update(
+        isDefault=bool(arguments.get("default", False)),
+        containerName=arguments.get("container", holder.container),
+        accountName=arguments.get("account", service.config.account),
+        credentials={"credentialsType": arguments.get("credentials", "AccountKey")},
+        tags={},
+        serviceDataAccessAuthIdentity="None",
+    )
+    service.store.put(collection(holder), name, document, service.clock.now())
+
+
+# Jobs and time -------------------------------------------------------------------------------------------------------
+
+
+@command
+def script_jobs(service: Service, arguments: Arguments) -> None:
+    """Let new jobs whose name matches run by a script."""
+    steps(arguments["script"])
+    pattern = arguments.get("name", "")
+    service.store.put("scripts", pattern, {"name": pattern, "script": arguments["script"]})
+
+
+@command
+def unscript_jobs(service: Service, arguments: Arguments) -> None:
+    """Let new jobs run by the default again."""
+    service.store.delete_below("scripts")
+
+
+@command
+async def job(service: Service, arguments: Arguments) -> Any:
+    """Read a job, or move it: `status` sets one, `script` puts it on a new way."""
+    holder, name = _holder(service, arguments), arguments["name"]
+    now = service.clock.now()
+    service.runner.catch_up(now)
+    if arguments.get("files"):
+        await _write_files(service, holder, name, arguments["files"])
+    if arguments.get("script"):
+        found = service.runner.redirect(job_collection(holder), name, steps(arguments["script"]), now)
+    elif arguments.get("status"):
+        step: Step = {key: arguments[key] for key in ("status", "error", "metrics") if arguments.get(key)}
+        _name_outputs(service, holder, name, arguments.get("outputs") or {})
+        found = service.runner.set(job_collection(holder), name, {"seconds": None, **step}, now)
+    else:
+        stored = service.store.get(job_collection(holder), name)
+        if stored is None:
+            raise KeyError(name)
+        found = stored
+    return {**found, "terminal": found["status"] in TERMINAL}
+
+
+def _name_outputs(service: Service, holder: Holder, name: str, outputs: dict[str, Any]) -> None:
+    """Add or change outputs: each is a URI, or a dict of what an output has."""
+
+    def change(found: dict[str, Any]) -> None:
+        known = found["properties"]["outputs"]
+        for key, output in outputs.items():
+            spec = {"uri": output} if isinstance(output, str) else output
+            uri = f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/{key}/"
+            blank = {"description": None, "uri": uri, "assetName": None, "assetVersion": None}
+            rest = {"mode": "ReadWriteMount", "pathOnCompute": None, "autoDeleteSetting": None}
+            known[key] = {**blank, **rest, "jobOutputType": "uri_folder", **known.get(key, {}), **spec}
+
+    if outputs:
+        service.store.update(job_collection(holder), name, change)
+
+
+async def _write_files(service: Service, holder: Holder, name: str, files: dict[str, dict[str, str]]) -> None:
+    """Write the bytes of outputs, base64 in the request, to where the outputs are."""
+    for output, contents in files.items():
+        container = holder.artifact_container if output == "default" else holder.container
+        prefix = f"ExperimentRun/dcid.{name}" if output == "default" else f"azureml/{name}/{output}"
+        for path, content in contents.items():
+            payload = base64.b64decode(content)
+            await asyncio.to_thread(service.storage.upload, container, f"{prefix}/{path}", payload)
+
+
+@command
+def now(service: Service, arguments: Arguments) -> Any:
+    """Return the emulator's time."""
+    return service.clock.now()
+
+
+@command
+def advance(service: Service, arguments: Arguments) -> Any:
+    """Move the clock forward and let everything happen that was due until then."""
+    service.clock.advance(float(arguments.get("seconds", 0)))
+    if "rate" in arguments:
+        service.clock.rate = float(arguments["rate"])
+    service.runner.catch_up(service.clock.now())
+    return service.clock.now()
+
+
+@command
+async def subscribe(service: Service, arguments: Arguments) -> None:
+    """Send a workspace's events to a queue."""
+    holder = _holder(service, arguments)
+    for key in ("subscription_id", "resource_group", "workspace_name"):
+        arguments.pop(key, None)
+    arguments["types"] = tuple(arguments.get("types", ()))
+    await service.events.subscribe(Subscription(workspace=holder.key, **arguments))
+
+
+@command
+def ping(service: Service, arguments: Arguments) -> Any:
+    """Say that the service is there."""
+    return {"calls": sum(1 for _ in service.calls.find(Match()))}

@@ -1,0 +1,163 @@
+"""Datastores: the four that every workspace has, those that users add, and their secrets.
+
+Shapes: recorded_shapes/datastore.json. Secrets are account signatures when the caller asks for expiring ones (as the
+SDK does) and the account key otherwise; a store without credentials answers 400.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .arm import Reply, created, modified, provider_error
+from .clock import timestamp
+from .paging import page
+from .routing import Exchange, ok, route
+from .state import Document
+from .workspaces import Holder
+
+DEFAULT = "workspaceblobstore"
+
+_BUILT_IN = {
+    "workspaceworkingdirectory": {"datastoreType": "AzureFile", "fileShareName": "code-391ff5ac"},
+    "workspaceartifactstore": {"datastoreType": "AzureBlob", "containerName": "azureml"},
+    "workspacefilestore": {"datastoreType": "AzureFile", "fileShareName": "azureml-filestore"},
+    DEFAULT: {"datastoreType": "AzureBlob"},
+}
+
+
+def collection(holder: Holder) -> str:
+    """Return where a workspace's datastores are kept."""
+    return f"{holder.key}/datastores"
+
+
+def built_in(holder: Holder, account: str) -> dict[str, Document]:
+    """Return the datastores that come with a workspace, oldest last; only the default tells its coordinates."""
+    system = {
+        "createdAt": timestamp(holder.created),
+        "lastModifiedAt": timestamp(holder.created),
+        "lastModifiedBy": "Azure Machine Learning",
+        "lastModifiedByType": "Application",
+    }
+    stores = {}
+    for name, particulars in _BUILT_IN.items():
+        default = name == DEFAULT
+        place = {"containerName": holder.container} if default else {}
+        stores[name] = {
+            "properties": {
+                "description": None,
+                "tags": None,
+                "properties": None,
+                "isDefault": default,
+                "credentials": {"credentialsType": "AccountKey"},
+                "subscriptionId": holder.subscription if default else None,
+                "resourceGroup": holder.group if default else None,
+                **particulars,
+                **place,
+                "accountName": account,
+                "endpoint": "core.windows.net",
+                "protocol": "https",
+                "serviceDataAccessAuthIdentity": "WorkspaceSystemAssignedIdentity" if default else "None",
+            },
+            "systemData": system,
+        }
+    return stores
+
+
+def _render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
+    properties = {key: value for key, value in document["properties"].items() if key != "secrets"}
+    credentials = properties["credentials"]
+    properties["credentials"] = {key: value for key, value in credentials.items() if key != "secrets"}
+    return {
+        "id": f"{holder.id}/datastores/{name}",
+        "name": name,
+        "type": f"{holder.type}/datastores",
+        "properties": properties,
+        "systemData": document["systemData"],
+    }
+
+
+def find(exchange: Exchange, name: str) -> Document:
+    """Return one datastore, or answer 404."""
+    document = exchange.service.store.get(collection(exchange.workspace), name)
+    if document is None:
+        message = f"Could not find datastore: {name}."
+        raise provider_error(
+            404, message, inner={"code": "NotFound", "innerError": {"code": "DatastoreNotFound", "innerError": None}}
+        )
+    return document
+
+
+@route("GET", "{workspace}/datastores/{name}")
+def get_datastore(exchange: Exchange, name: str) -> Reply:
+    """Return one datastore, without its secret."""
+    return ok(_render(exchange.workspace, name, find(exchange, name)))
+
+
+@route("GET", "{workspace}/datastores")
+def list_datastores(exchange: Exchange) -> Reply:
+    """List datastores, newest first; `isDefault=true` and `names` filter, `count` is the page."""
+    query = exchange.query
+    names = set(query["names"].split(",")) if query.get("names") else None
+    only_default = query.get("isDefault", "").lower()
+    kind = query.get("datastoreType", query.get("storeType"))
+
+    def wanted(name: str, document: Document) -> bool:
+        properties = document["properties"]
+        return (
+            (names is None or name in names)
+            and (not only_default or str(properties["isDefault"]).lower() == only_default)
+            and (kind is None or properties["datastoreType"] == kind)
+        )
+
+    count = int(query.get("count", 30))
+    return page(exchange, collection(exchange.workspace), wanted, _render, size=count, newest_first=True)
+
+
+@route("PUT", "{workspace}/datastores/{name}")
+def put_datastore(exchange: Exchange, name: str) -> Reply:
+    """Create or replace a datastore; the secret goes in and never comes out of GET."""
+    holder, store = exchange.workspace, exchange.service.store
+    sent = exchange.json()["properties"]
+    credentials = {"credentialsType": "None", **(sent.get("credentials") or {})}
+    known = {
+        "description": None,
+        "properties": None,
+        "isDefault": False,
+        "subscriptionId": None,
+        "resourceGroup": None,
+        "endpoint": "core.windows.net",
+        "protocol": "https",
+        "serviceDataAccessAuthIdentity": "None",
+    }
+    properties = {**known, **sent, "tags": sent.get("tags") or {}, "credentials": credentials}
+    before = store.get(collection(holder), name)
+    system = before["systemData"] if before else created(exchange.author, exchange.now)
+    document = {"properties": properties, "systemData": {**system, **modified(exchange.author, exchange.now)}}
+    store.put(collection(holder), name, document, exchange.now)
+    return Reply(200 if before else 201, _render(holder, name, document), {} if before else {"Location": exchange.url})
+
+
+@route("DELETE", "{workspace}/datastores/{name}")
+def delete_datastore(exchange: Exchange, name: str) -> Reply:
+    """Delete a datastore; one that is not there is no error."""
+    gone = exchange.service.store.delete(collection(exchange.workspace), name)
+    return Reply(200 if gone else 204)
+
+
+@route("POST", "{workspace}/datastores/{name}/listSecrets")
+def list_secrets(exchange: Exchange, name: str) -> Reply:
+    """Hand out the secret: an account signature, or the account key when no expiry is asked for."""
+    storage, properties = exchange.service.storage, find(exchange, name)["properties"]
+    kind = properties["credentials"]["credentialsType"]
+    if kind == "None":
+        raise provider_error(400, "No secrets for credentials of type None.")
+    sent = exchange.json() if exchange.body else {}
+    secrets = properties["credentials"].get("secrets") or {}
+    if kind == "Sas":
+        return ok({"secretsType": "Sas", "sasToken": secrets.get("sasToken")})
+    if kind == "ServicePrincipal":
+        return ok({"secretsType": "ServicePrincipal", "clientSecret": secrets.get("clientSecret")})
+    if sent.get("expirableSecret"):
+        hours = float(sent.get("expireAfterHours") or 1)
+        return ok({"secretsType": "Sas", "sasToken": f"?{storage.account_sas(hours)}"})
+    return ok({"secretsType": "AccountKey", "key": secrets.get("key") or storage.key})

@@ -1,0 +1,75 @@
+"""Environments (recorded_shapes/environment.json)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .arm import ServiceError
+from .assets import Kind, Properties, not_found, text_map
+from .routing import Exchange
+from .state import Document
+from .workspaces import Holder
+
+
+def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:
+    sources = {key: sent[key] for key in ("image", "build", "inferenceConfig") if sent.get(key) is not None}
+    conda = sent.get("condaFile")
+    return {
+        "description": sent.get("description") or "",
+        "tags": text_map(sent.get("tags")),
+        "properties": text_map(sent.get("properties")),
+        "isArchived": bool(sent.get("isArchived")),
+        "isAnonymous": bool(sent.get("isAnonymous")),
+        "autoDeleteSetting": sent.get("autoDeleteSetting"),
+        "environmentType": "UserCreated",
+        **sources,
+        **({"condaFile": _as_json(conda)} if conda else {}),
+        "osType": sent.get("osType") or "Linux",
+        "autoRebuild": sent.get("autoRebuild") or "Disabled",
+        "provisioningState": "Succeeded",
+        "stage": "Archived" if sent.get("isArchived") else "Development",
+        "intellectualProperty": None,
+    }
+
+
+def _as_json(conda: str) -> str:
+    """Rewrite a conda file as the service does, from YAML to indented JSON."""
+    import yaml
+
+    try:
+        return json.dumps(yaml.safe_load(conda), indent=2)
+    except yaml.YAMLError:
+        return conda
+
+
+class _Environments(Kind):
+    """Only the newest version carries the label `latest`."""
+
+    def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
+        body = super().render_version(holder, name, version, document)
+        label = {"azureml.labels": "latest" if document.get("latest") else ""}
+        body["properties"] = {**body["properties"], "properties": {**body["properties"]["properties"], **label}}
+        return body
+
+    def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
+        store, versions = exchange.service.store, self.versions(exchange.workspace, name)
+        for entry in store.entries(versions):
+            if entry.document.get("latest"):
+                store.put(versions, entry.name, {**entry.document, "latest": False})
+        document = super().create(exchange, name, version, properties)
+        document["latest"] = True
+        store.put(versions, version, document)
+        return document
+
+
+def _container(properties: Properties) -> Properties:
+    return {**properties, "description": properties["description"] or "", "provisioningState": "Succeeded"}
+
+
+def _missing(name: str, version: str | None) -> ServiceError:
+    what = f"Environment {name}" if version is None else f"Environment {name} with version {version}"
+    return not_found(f"{what} not found.", "EnvironmentNotFound")
+
+
+ENVIRONMENTS = _Environments("environments", _complete, _missing, container=_container, always_created=True).register()

@@ -1,0 +1,147 @@
+"""Event Grid: models registered and runs whose status changed, delivered to storage queues.
+
+Source: Microsoft's "Azure Machine Learning as an Event Grid source" and its JSON schema of 2018-01-01. Both envelopes
+and both ways to write a queue message exist in the wild (plain JSON until 2022, base64 since), so a subscription says
+which it wants; delivery may be repeated, late and out of order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import random
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .clock import timestamp
+from .state import Document, Store
+from .storage import Storage
+from .workspaces import Holder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Where a workspace's events go, and in which form.
+
+    envelope   "EventGridSchema" or "CloudEventSchemaV1_0"
+    encoding   "base64" or "plain"
+    as_list    wrap the event in a list of one, as the documentation's examples do
+    casing     of the data's keys: "camel", "pascal", or "documented" (Pascal for models, camel for runs)
+    types      only these event types; all when empty
+    duplicate  how likely an event is sent twice; `delay` waits before it is sent at all
+    """
+
+    workspace: str
+    queue: str
+    envelope: str = "EventGridSchema"
+    encoding: str = "base64"
+    as_list: bool = False
+    casing: str = "documented"
+    types: tuple[str, ...] = ()
+    duplicate: float = 0.0
+    delay: float = 0.0
+
+
+class Events:
+    """The subscriptions, and the line of events that wait to be sent."""
+
+    def __init__(self, store: Store, storage: Storage, seed: int) -> None:
+        self._store, self._storage = store, storage
+        self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        self._waiting: asyncio.Queue[tuple[Subscription, str]] = asyncio.Queue()
+        self._subscriptions = [
+            Subscription(**{**entry.document, "types": tuple(entry.document["types"])})
+            for entry in store.entries("eventsubscriptions", newest_first=False)
+        ]
+
+    async def subscribe(self, subscription: Subscription) -> None:
+        """Create the queue and send events to it from now on."""
+        await asyncio.to_thread(self._storage.create_queue, subscription.queue)
+        self._subscriptions.append(subscription)
+        document = asdict(subscription)
+        self._store.put("eventsubscriptions", json.dumps(document, sort_keys=True), document)
+
+    def model_registered(self, holder: Holder, name: str, version: str, properties: Document, now: float) -> None:
+        """Tell that a model version was registered."""
+        data = {
+            "modelName": name,
+            "modelVersion": int(version),
+            "modelTags": properties["tags"],
+            "modelProperties": properties["properties"],
+        }
+        self._send(holder, "ModelRegistered", f"models/{name}:{version}", data, now, pascal=True)
+
+    def run_moved(self, holder: Holder, name: str, job: Document, now: float) -> None:
+        """Tell that a run has a new status, and when that is Completed also that it is completed."""
+        properties = job["properties"]
+        experiment = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{holder.id}/{properties['experimentName']}"))
+        data = {
+            "experimentId": experiment,
+            "experimentName": properties["experimentName"],
+            "runId": name,
+            "runType": f"azureml.{properties['jobType'].lower()}",
+            "runTags": properties["tags"],
+            "runProperties": properties["properties"],
+        }
+        subject = f"experiments/{experiment}/runs/{name}"
+        self._send(holder, "RunStatusChanged", subject, {**data, "runStatus": job["status"]}, now)
+        if job["status"] == "Completed":
+            self._send(holder, "RunCompleted", subject, data, now)
+
+    def _send(
+        self, holder: Holder, kind: str, subject: str, data: dict[str, Any], now: float, *, pascal: bool = False
+    ) -> None:
+        kind = f"Microsoft.MachineLearningServices.{kind}"
+        for subscription in self._subscriptions:
+            if subscription.workspace != holder.key or (subscription.types and kind not in subscription.types):
+                continue
+            text = write(subscription, holder, kind, subject, data, now, pascal=pascal)
+            copies = 2 if self._chance.random() < subscription.duplicate else 1
+            for _ in range(copies):
+                self._waiting.put_nowait((subscription, text))
+
+    async def deliver(self) -> None:
+        """Send what waits, one after the other, until cancelled."""
+        while True:
+            subscription, text = await self._waiting.get()
+            if subscription.delay:
+                await asyncio.sleep(subscription.delay)
+            try:
+                await asyncio.to_thread(self._storage.send_message, subscription.queue, text)
+            except Exception:  # noqa: BLE001 - Event Grid loses no other event over one that cannot be sent
+                _log.warning("cannot deliver an event to queue %s", subscription.queue, exc_info=True)
+
+
+def write(
+    subscription: Subscription,
+    holder: Holder,
+    kind: str,
+    subject: str,
+    data: dict[str, Any],
+    now: float,
+    *,
+    pascal: bool,
+) -> str:
+    """Return one event as it stands in the queue."""
+    if subscription.casing == "pascal" or (subscription.casing == "documented" and pascal):
+        data = {key[0].upper() + key[1:]: value for key, value in data.items()}
+    common = {"subject": subject, "id": str(uuid.uuid4()), "data": data}
+    event: dict[str, Any]
+    if subscription.envelope == "CloudEventSchemaV1_0":
+        event = {"source": holder.id, **common, "type": kind, "time": timestamp(now, "Z"), "specversion": "1.0"}
+    else:
+        event = {
+            "topic": holder.id,
+            **common,
+            "eventType": kind,
+            "eventTime": timestamp(now, "Z"),
+            "dataVersion": "",
+            "metadataVersion": "1",
+        }
+    text = json.dumps([event] if subscription.as_list else event)
+    return base64.b64encode(text.encode()).decode() if subscription.encoding == "base64" else text

@@ -1,0 +1,111 @@
+"""A CONNECT proxy that leads the production host names to loopback and refuses every other.
+
+It ends no TLS: the service and Azurite do that themselves, so a client sees the certificate of the host that it asked
+for. What it refuses proves that a test talks to nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .config import Config
+from .processes import end_with_parent, listen, ready
+
+_TARGETS = (
+    (re.compile(r"(management\.azure\.com|login\.(microsoftonline\.com|windows\.net))"), "service"),
+    (re.compile(r"[\w-]+\.(api\.azureml\.ms|experiments\.azureml\.net)"), "service"),
+    (re.compile(r"[\w.-]+\.inference\.ml\.azure\.com"), "service"),
+    (re.compile(r"[a-z0-9]+\.blob\.core\.windows\.net"), "blob"),
+    (re.compile(r"[a-z0-9]+\.queue\.core\.windows\.net"), "queue"),
+    (re.compile(r"[a-z0-9]+\.table\.core\.windows\.net"), "table"),
+)
+_CONNECT = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")
+_LIMIT = 256 * 1024
+
+
+def target_of(host: str, port: int) -> str | None:
+    """Return which of our servers stands for a host, or None."""
+    if port != 443:
+        return None
+    return next((target for pattern, target in _TARGETS if pattern.fullmatch(host.lower())), None)
+
+
+class Mapper:
+    """Answers CONNECT and passes bytes both ways."""
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        self._ports = ports
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            request = _CONNECT.match(await reader.readuntil(b"\r\n\r\n"))
+            target = target_of(request[1].decode(), int(request[2])) if request else None
+            if target is None:
+                await _say(writer, "403 Forbidden", "the AzureML emulator does not know this host")
+            else:
+                await self._pass_on(reader, writer, self._ports[target])
+        writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port, limit=_LIMIT)
+        except OSError:
+            await _say(writer, "502 Bad Gateway", "the service is down")
+            return
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(_pump(reader, far_writer, writer), _pump(far_reader, writer, far_writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
+    """Pass bytes on until the end; a reset on one side is a reset on the other."""
+    try:
+        while data := await reader.read(_LIMIT):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+    except OSError:
+        reset(writer.transport)
+        reset(back.transport)
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """Drop a connection with RST, as a crashed peer does."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _say(writer: asyncio.StreamWriter, status: str, text: str) -> None:
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}".encode())
+    with contextlib.suppress(ConnectionError):
+        await writer.drain()
+
+
+async def _run(config: Config) -> None:
+    mapper = Mapper(config.ports)
+    server = await asyncio.start_server(mapper.serve, sock=listen(config.ports["proxy"]), limit=_LIMIT)
+    ready()
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    """Run as a process of its own."""
+    end_with_parent()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(Config.load(Path(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

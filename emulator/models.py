@@ -1,0 +1,58 @@
+"""Models (recorded_shapes/model.json)."""
+
+from __future__ import annotations
+
+from .arm import ServiceError
+from .assets import Kind, Properties, not_found, text_map
+from .data import long_uri
+from .routing import Exchange
+
+
+def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:
+    archived = bool(sent.get("isArchived"))
+    stage = sent.get("stage")
+    if archived:
+        stage = "Archived"
+    elif stage in (None, "Archived"):
+        stage = "Development"
+    return {
+        "description": sent.get("description"),
+        "tags": text_map(sent.get("tags")),
+        "properties": text_map(sent.get("properties")),
+        "isArchived": archived,
+        "isAnonymous": bool(sent.get("isAnonymous")),
+        "autoDeleteSetting": sent.get("autoDeleteSetting"),
+        "flavors": sent.get("flavors") or {},
+        "modelType": sent.get("modelType") or "custom_model",
+        "modelUri": long_uri(exchange, str(sent.get("modelUri") or "")).replace("/resourcegroups/", "/resourceGroups/"),
+        "jobName": sent.get("jobName"),
+        "provisioningState": "Succeeded",
+        "stage": stage,
+        "intellectualProperty": None,
+    }
+
+
+def _container(properties: Properties) -> Properties:
+    return {**properties, "provisioningState": "Succeeded"}
+
+
+def _missing(name: str, version: str | None) -> ServiceError:
+    if version is None:
+        return not_found(f"Model container with name: {name} not found.", "ModelNotFound")
+    return not_found(f"Model {name} with version {version} not found.", "ModelNotFound")
+
+
+def _announce(exchange: Exchange, name: str, version: str, properties: Properties) -> None:
+    exchange.service.events.model_registered(exchange.workspace, name, version, properties, exchange.now)
+
+
+MODELS = Kind(
+    "models",
+    _complete,
+    _missing,
+    path="modelUri",
+    ascending=True,
+    container=_container,
+    integers_only=True,
+    on_create=_announce,
+).register()

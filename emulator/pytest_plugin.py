@@ -1,0 +1,63 @@
+"""pytest fixtures for those who test their own DAGs: they come with the `emulator` extra, by themselves.
+
+def test_it(azureml_emulator):                 # a clean workspace for each test, one emulator for the session
+run_my_dag(azureml_emulator.connection)
+assert azureml_emulator.calls("PUT", "/models/")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .emulator import Emulator, Job
+
+
+class WorkspaceEmulator:
+    """The session's emulator as one test sees it: with a workspace of its own."""
+
+    def __init__(self, emulator: Emulator, workspace_name: str) -> None:
+        self.emulator, self.workspace_name = emulator, workspace_name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.emulator, name)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """An Airflow connection to this test's workspace."""
+        return self.emulator.connection_for(self.workspace_name)
+
+    @property
+    def connection_json(self) -> str:
+        """The same as text."""
+        import json
+
+        return json.dumps(self.connection)
+
+    def job(self, name: str, workspace: str | None = None) -> Job:
+        """Return a job of this test's workspace."""
+        return self.emulator.job(name, workspace or self.workspace_name)
+
+
+@pytest.fixture(scope="session")
+def azureml_emulator_session() -> Iterator[Emulator]:
+    """One emulator for the session; override it to start one with other settings."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def azureml_emulator(
+    azureml_emulator_session: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WorkspaceEmulator]:
+    """Give a clean workspace, with this process's environment set up for it; what was misbehaved is forgotten after."""
+    emulator = azureml_emulator_session
+    for name, value in emulator.environment.items():
+        monkeypatch.setitem(os.environ, name, value)
+    emulator.clear_calls()
+    yield WorkspaceEmulator(emulator, emulator.create_workspace())
+    emulator.behave()
+    emulator.script_jobs(None)

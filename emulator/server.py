@@ -1,0 +1,111 @@
+"""The service's process: the production hosts over TLS, the control API in the clear, both on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from . import control
+from .app import Application, Service
+from .certificates import Certificates
+from .config import Config
+from .mapper import reset
+from .processes import end_with_parent, listen, ready
+
+_KEEP_ALIVE = 300
+
+_open: dict[tuple[str, int], asyncio.Transport] = {}
+
+
+class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """HTTP, with the open connections at hand so that a fault can drop one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._peer = transport.get_extra_info("peername")
+        _open[self._peer] = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        _open.pop(self._peer, None)
+
+
+def abort(scope: Scope) -> None:
+    """Drop the connection that a call came over."""
+    transport = _open.get(tuple(scope["client"]))
+    if transport is not None:
+        reset(transport)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to us, as there are two of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Any, **options: Any) -> _Server:
+    settings = {"log_level": "warning", "access_log": False, "lifespan": "off", "ws": "none"}
+    times = {"timeout_keep_alive": _KEEP_ALIVE, "timeout_graceful_shutdown": 1}
+    return _Server(uvicorn.Config(app, **{**settings, **times, **options}))
+
+
+async def _run(config: Config) -> None:
+    service = Service(config)
+    await service.start()
+    certificates = Certificates(config.root / "certificates")
+    front = _server(
+        Application(service, abort),
+        http=_Protocol,
+        ssl_certfile=str(certificates.certificate),
+        ssl_keyfile=str(certificates.key),
+    )
+    back = _server(control.application(service))
+
+    def stop() -> None:
+        front.should_exit = back.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    sockets = listen(config.ports["service"]), listen(config.ports["control"])
+    work = asyncio.create_task(service.run())
+    serving = asyncio.gather(front.serve([sockets[0]]), back.serve([sockets[1]]))
+    while not (front.started and back.started) and not serving.done():
+        await asyncio.sleep(0.005)
+    ready()
+    await serving
+    work.cancel()
+    service.store.close()
+
+
+def main() -> None:
+    """Run as a process of its own."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    end_with_parent()
+    config = Config.load(Path(sys.argv[1]))
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(config))
+
+
+def _loop_factory() -> Any:
+    """Return uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Microsoft Entra ID, as far as a credential of azure-identity asks it: principals, their secrets, roles and tokens.
+
+Sources: the OAuth 2.0 client credentials flow and the AADSTS error codes as Microsoft documents them; ARM's
+AuthorizationFailed as ARM words it. What is checked of a token is its signature, life time and tenant.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .arm import PROVIDER, Author, Reply, ServiceError, gateway_error
+from .clock import Clock, timestamp
+from .routing import Exchange, ok, route
+from .state import Store
+
+LIFETIME = 3599
+"""Seconds that a token lives, as Entra ID hands them out."""
+
+AUTHORITY = "https://login.microsoftonline.com"
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "Owner": ("read", "write", "delete", "action"),
+    "Contributor": ("read", "write", "delete", "action"),
+    "AzureML Data Scientist": ("read", "write", "delete", "action"),
+    "Reader": ("read",),
+}
+"""The roles that may be granted and what they allow. Only the data scientist's is narrower than it looks:
+he may not create, change or delete workspaces and computes."""
+
+_VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who can sign in."""
+
+    client_id: str
+    secret: str
+    object_id: str
+    name: str
+    kind: str = "Application"
+
+    @property
+    def author(self) -> Author:
+        """How systemData names this principal: people by name, applications by guid."""
+        return Author(self.name if self.kind == "User" else self.client_id, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role at a scope and everything below it."""
+
+    client_id: str
+    role: str
+    scope: str
+
+    def allows(self, verb: str, path: str, noun: str) -> bool:
+        """Say whether this grant allows a verb on a path."""
+        if self.role == "AzureML Data Scientist" and verb != "read" and noun in ("workspaces", "computes"):
+            return False
+        inside = path == self.scope or path.startswith(self.scope.rstrip("/") + "/")
+        return inside and verb in ROLES[self.role]
+
+
+def _encode(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def _decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+class Directory:
+    """Principals, grants and the tokens made out to them."""
+
+    def __init__(self, store: Store, clock: Clock, tenant: str, key: str) -> None:
+        self.tenant = tenant
+        self._store, self._clock, self._key = store, clock, key.encode()
+        self.lifetime = LIFETIME
+        self._principals = {
+            entry.name: Principal(**entry.document) for entry in store.entries("principals", newest_first=False)
+        }
+        self._grants = [Grant(**entry.document) for entry in store.entries("grants", newest_first=False)]
+        self._checked: dict[str, dict[str, Any]] = {}
+
+    def add(self, client_id: str | None, secret: str | None, name: str = "", kind: str = "Application") -> Principal:
+        """Create a principal, or give an existing one a new secret."""
+        client_id = client_id or str(uuid.uuid4())
+        principal = Principal(
+            client_id, secret or secrets.token_urlsafe(24), str(uuid.uuid4()), name or client_id, kind
+        )
+        self._principals[client_id] = principal
+        self._store.put("principals", client_id, asdict(principal))
+        return principal
+
+    def grant(self, client_id: str, role: str, scope: str) -> None:
+        """Give a role at a scope."""
+        if role not in ROLES:
+            raise ValueError(f"no role {role!r}; there are {', '.join(ROLES)}")
+        grant = Grant(client_id, role, scope.lower())
+        if grant not in self._grants:
+            self._grants.append(grant)
+            self._store.put("grants", json.dumps(asdict(grant)), asdict(grant))
+
+    def revoke(self, client_id: str, role: str | None = None, scope: str | None = None) -> None:
+        """Take grants away: all of a principal's, or those of a role or scope."""
+        for grant in list(self._grants):
+            matches = role in (None, grant.role) and (scope is None or scope.lower() == grant.scope)
+            if grant.client_id == client_id and matches:
+                self._grants.remove(grant)
+                self._store.delete("grants", json.dumps(asdict(grant)))
+
+    def issue(self, principal: Principal, resource: str) -> str:
+        """Return an access token for a resource such as https://management.azure.com."""
+        now = int(self._clock.now())
+        claims = {
+            "aud": resource.rstrip("/"),
+            "iss": f"https://sts.windows.net/{self.tenant}/",
+            "iat": now,
+            "nbf": now - 300,
+            "exp": now + self.lifetime,
+            "appid": principal.client_id,
+            "oid": principal.object_id,
+            "tid": self.tenant,
+            "ver": "1.0",
+        }
+        head = _encode(b'{"typ":"JWT","alg":"HS256"}')
+        signed = f"{head}.{_encode(json.dumps(claims).encode())}"
+        return f"{signed}.{_encode(self._sign(signed))}"
+
+    def _sign(self, text: str) -> bytes:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        claims = self._checked.get(token)
+        if claims is None:
+            try:
+                signed, _, signature = token.rpartition(".")
+                if not hmac.compare_digest(_decode(signature), self._sign(signed)):
+                    raise ValueError("signature")
+                claims = json.loads(_decode(signed.partition(".")[2]))
+            except ValueError:
+                raise self._refused("InvalidAuthenticationToken", "The access token is invalid.") from None
+            self._checked[token] = claims
+        return claims
+
+    def authenticate(self, authorization: str) -> Principal:
+        """Return whose bearer token this is, or answer 401 as ARM does."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise self._refused("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
+        claims = self._claims(token)
+        if claims["exp"] <= self._clock.now():
+            raise self._refused(
+                "ExpiredAuthenticationToken",
+                f"The access token expiry UTC time '{timestamp(claims['exp'])}' is earlier than current UTC time.",
+            )
+        principal = self._principals.get(claims["appid"])
+        if principal is None:
+            raise self._refused("InvalidAuthenticationToken", "The access token's principal does not exist.")
+        return principal
+
+    def _refused(self, code: str, message: str) -> ServiceError:
+        challenge = (
+            f'Bearer authorization_uri="https://login.windows.net/{self.tenant}", '
+            f'error="invalid_token", error_description="{message}"'
+        )
+        return gateway_error(401, code, message, WWW_Authenticate=challenge)
+
+    def authorize(self, principal: Principal, method: str, path: str) -> None:
+        """Let a call pass, or answer 403 AuthorizationFailed as ARM does."""
+        verb, lower = _VERBS.get(method, "action"), path.lower()
+        noun = noun_of(path)
+        own = (grant for grant in self._grants if grant.client_id == principal.client_id)
+        if any(grant.allows(verb, lower, noun.partition("/")[2] or noun) for grant in own):
+            return
+        raise gateway_error(
+            403,
+            "AuthorizationFailed",
+            f"The client '{principal.client_id}' with object id '{principal.object_id}' does not have authorization to "
+            f"perform action '{PROVIDER}/{noun}/{verb}' over scope '{path}' or the scope is invalid. If access was "
+            "recently granted, please refresh your credentials.",
+        )
+
+    def sign_in(self, tenant: str, form: dict[str, str]) -> Reply:
+        """Answer the token endpoint."""
+        if tenant != self.tenant:
+            return _denied(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+        principal = self._principals.get(form.get("client_id", ""))
+        if principal is None:
+            missing = (
+                f"Application with identifier '{form.get('client_id')}' was not found in the directory '{tenant}'."
+            )
+            return _denied(400, "unauthorized_client", 700016, missing)
+        if form.get("grant_type") != "client_credentials":
+            return _denied(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
+        if "client_assertion" not in form and not hmac.compare_digest(form.get("client_secret", ""), principal.secret):
+            wrong = f"Invalid client secret provided for app '{principal.client_id}'."
+            return _denied(401, "invalid_client", 7000215, wrong)
+        resource = form.get("scope", "").removesuffix("/.default")
+        return ok(
+            {
+                "token_type": "Bearer",
+                "expires_in": self.lifetime,
+                "ext_expires_in": self.lifetime,
+                "access_token": self.issue(principal, resource),
+            }
+        )
+
+    def find(self, client_id: str) -> Principal | None:
+        """Return a principal."""
+        return self._principals.get(client_id)
+
+
+def noun_of(path: str) -> str:
+    """Return the resource type that a path names below the provider, e.g. workspaces/jobs."""
+    _, found, below = path.partition(f"/{PROVIDER}/")
+    return "/".join(below.split("/")[::2]) if found else "resources"
+
+
+def _denied(status: int, error: str, number: int, text: str) -> Reply:
+    trace = str(uuid.uuid4())
+    return Reply(
+        status,
+        {
+            "error": error,
+            "error_description": f"AADSTS{number}: {text} Trace ID: {trace}",
+            "error_codes": [number],
+            "timestamp": "2026-01-01 00:00:00Z",
+            "trace_id": trace,
+            "correlation_id": str(uuid.uuid4()),
+            "error_uri": f"{AUTHORITY}/error?code={number}",
+        },
+    )
+
+
+@route("GET", "/{tenant}/v2.0/.well-known/openid-configuration")
+def openid_configuration(exchange: Exchange, tenant: str) -> Reply:
+    """Tell where the endpoints of a tenant are."""
+    directory = exchange.service.directory
+    if tenant != directory.tenant:
+        return _denied(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
+    return ok(
+        {
+            "token_endpoint": f"{AUTHORITY}/{tenant}/oauth2/v2.0/token",
+            "authorization_endpoint": f"{AUTHORITY}/{tenant}/oauth2/v2.0/authorize",
+            "jwks_uri": f"{AUTHORITY}/{tenant}/discovery/v2.0/keys",
+            "issuer": f"{AUTHORITY}/{tenant}/v2.0",
+        }
+    )
+
+
+@route("GET", "/common/discovery/instance")
+def instance_discovery(exchange: Exchange) -> Reply:
+    """Tell which hosts are one cloud; asked for authorities that azure-identity does not know by name."""
+    tenant = exchange.service.directory.tenant
+    hosts = ["login.microsoftonline.com", "login.windows.net"]
+    return ok(
+        {
+            "tenant_discovery_endpoint": f"{AUTHORITY}/{tenant}/v2.0/.well-known/openid-configuration",
+            "api-version": "1.1",
+            "metadata": [{"preferred_network": hosts[0], "preferred_cache": hosts[1], "aliases": hosts}],
+        }
+    )
+
+
+@route("POST", "/{tenant}/oauth2/v2.0/token")
+def token(exchange: Exchange, tenant: str) -> Reply:
+    """Sign in with a client secret, or with an assertion (certificate, workload identity) taken on trust."""
+    return exchange.service.directory.sign_in(tenant, dict(parse_qsl(exchange.body.decode())))
