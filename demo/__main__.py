@@ -4,18 +4,20 @@ KEEP=1 leaves all of it running until Ctrl-C.
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from scenario import EXAMPLES, DemoError, play
+from scenario import EXAMPLES, DemoError, airflow_environment, outside_environment, play
 from standalone import StandaloneAirflow
 from timeline import Timeline
 
 from airflow_provider_azureml.emulator import Emulator
+
+JOB_SECONDS = 8
+"""How long the outsider's job takes: long enough to see the sensor wait for it."""
 
 
 def main() -> int:
@@ -25,11 +27,13 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azureml-demo-")))
-            emulator = stack.enter_context(Emulator())
+            emulator = stack.enter_context(
+                Emulator(workspace_name="fraud-prod", resource_group="ml", job_seconds=JOB_SECONDS)
+            )
             timeline.tell("azureml", "emulator and Azurite are up")
             airflow = stack.enter_context(
                 StandaloneAirflow(
-                    EXAMPLES, environment=azure_environment(emulator), connections={"azureml": emulator.connection}
+                    EXAMPLES, environment=airflow_environment(emulator), connections={"azureml": emulator.connection}
                 )
             )
             timeline.tell("airflow", f"healthy after {airflow.start_seconds:.0f} s at {airflow.url}")
@@ -44,23 +48,6 @@ def main() -> int:
         print(f"{error}\ndemo: failed", file=sys.stderr)
         return 1
     return 0
-
-
-def azure_environment(emulator: Emulator) -> dict[str, str]:
-    """Return what the DAG files need: where Azure is, and which workspace they mean."""
-    return {**emulator.environment, "AZUREML_WORKSPACE_ID": emulator.workspace_id}
-
-
-def outside_environment(emulator: Emulator) -> dict[str, str]:
-    """Return the same for a script outside Airflow, which has no connection but a service principal in variables."""
-    connection = emulator.connection
-    return {
-        **os.environ,
-        **azure_environment(emulator),
-        "AZURE_TENANT_ID": json.loads(connection["extra"])["tenantId"],
-        "AZURE_CLIENT_ID": connection["login"],
-        "AZURE_CLIENT_SECRET": connection["password"],
-    }
 
 
 if __name__ == "__main__":

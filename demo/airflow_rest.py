@@ -32,14 +32,14 @@ class AirflowRest:
         self._http.close()
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request to `/api/v2/<path>` and return the answer's JSON."""
-        response = self._http.request(method, f"/api/v2/{path}", **options)
+        """Send a request to `/api/v2/<path>`, or to an absolute path, and return the answer's JSON."""
+        response = self._http.request(method, path if path.startswith("/") else f"/api/v2/{path}", **options)
         if response.is_error:
             raise AirflowError(f"{method} {response.url} answered {response.status_code}: {response.text[:2000]}")
         return response.json() if response.content else None
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """GET `/api/v2/<path>`."""
+        """GET `/api/v2/<path>`, or an absolute path."""
         return self.request("GET", path, params=parameters)
 
     def healthy(self) -> bool:

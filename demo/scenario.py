@@ -1,6 +1,7 @@
 """What the demo does in a running Airflow, with the DAGs of `examples/`."""
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -11,6 +12,9 @@ from airflow_rest import Json
 from keeper import Kept
 from standalone import StandaloneAirflow
 from timeline import Timeline
+
+from airflow_provider_azureml.datasets import Workspace
+from airflow_provider_azureml.emulator import Emulator
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
@@ -104,3 +108,14 @@ class Outsider:
     def end(self) -> None:
         """Leave nothing of it."""
         self._process.kill()
+
+
+def airflow_environment(emulator: Emulator) -> dict[str, str]:
+    """Return what Airflow's processes need: where Azure is, and which workspace the DAG files mean."""
+    workspace = Workspace(emulator.subscription_id, emulator.resource_group, emulator.workspace_name)
+    return {**emulator.environment, "AZUREML_WORKSPACE_ID": workspace.id}
+
+
+def outside_environment(emulator: Emulator) -> dict[str, str]:
+    """Return the same for a script outside Airflow, which has no connection but a service principal in variables."""
+    return {**os.environ, **airflow_environment(emulator), **emulator.credential_environment}
