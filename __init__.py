@@ -1,3 +1,56 @@
 """Apache Airflow provider for Azure Machine Learning (AzureML), centred on sensors and assets."""
 
 from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("airflow-provider-azureml")
+
+
+def get_provider_info() -> dict[str, Any]:
+    """
+    Return what Airflow wants to know of a provider (entry point ``apache_airflow_provider``).
+
+    Source: Airflow's ``provider_info.schema.json``; ``conn-fields`` and ``ui-field-behaviour`` draw the connection
+    form.
+    """
+    from .provider.connection import CLOUDS, CONN_TYPE, FORM_FIELDS
+
+    package = __name__
+    fields: dict[str, Any] = {
+        key: {"label": label, "description": text, "schema": {"type": ["string", "null"]}}
+        for key, (label, text) in FORM_FIELDS.items()
+    }
+    fields["cloud_environment"] = {
+        "label": "Azure cloud",
+        "description": "The Azure cloud that the workspace is in",
+        "schema": {"type": "string", "enum": list(CLOUDS), "default": "AzurePublicCloud"},
+    }
+    return {
+        "package-name": "airflow-provider-azureml",
+        "name": "Azure Machine Learning",
+        "description": "Sensors, watchers, asset events and operators for Azure Machine Learning.",
+        "connection-types": [
+            {
+                "connection-type": CONN_TYPE,
+                "hook-class-name": f"{package}.provider.hook.AzureMachineLearningHook",
+                "hook-name": "Azure Machine Learning",
+                "conn-fields": fields,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "host"],
+                    "relabeling": {"login": "Client ID", "password": "Client secret"},
+                    "placeholders": {"login": "empty: DefaultAzureCredential"},
+                },
+            }
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["azureml"],
+                "handler": f"{package}.datasets.uri.sanitize_uri",
+                "factory": f"{package}.datasets.uri.create_asset",
+                "to_openlineage_converter": f"{package}.datasets.uri.convert_asset_to_openlineage",
+            }
+        ],
+        "extra-links": [f"{package}.provider.links.AzureMachineLearningStudioLink"],
+    }

@@ -1,1 +1,13 @@
 """Everything that waits: task sensors and watchers."""
+
+from __future__ import annotations
+
+from .data import AzureMachineLearningDataVersionSensor
+from .job import AzureMachineLearningJobSensor
+from .model import AzureMachineLearningModelVersionSensor
+
+__all__ = [
+    "AzureMachineLearningDataVersionSensor",
+    "AzureMachineLearningJobSensor",
+    "AzureMachineLearningModelVersionSensor",
+]

@@ -1,0 +1,285 @@
+"""The provider's own client of AzureML's REST API: all reads, asset versions, cancel. Asynchronous, without the SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote
+
+from ..datasets.workspace import Kind
+from .errors import AzureMachineLearningError, NotFoundError, SpecError, TransientError
+from .shapes import Datastore, Job, asset_version
+from .states import JobOutcome
+from .transport import Answer, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+
+    from ..datasets.events import AssetVersion
+    from .connection import WorkspaceConnection
+
+# Generally available; has everything that is read and written here.
+API_VERSION = "2024-10-01"
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
+
+
+class WorkspaceClient:
+    """
+    One workspace, over ARM REST.
+
+    ::
+
+        async with WorkspaceClient(connection) as client:
+            job = await client.get_job("keen_gold_abc")
+
+    Its methods raise the errors of ``errors.py``. Source: REST API reference of Azure Machine Learning.
+
+    :param connection: which workspace, and who asks.
+    :param transport: a pipeline to share; it is then not closed here.
+    :param retry: whether a request is repeated when the service is busy. Waiters, who come again anyway, say no.
+    """
+
+    def __init__(
+        self, connection: WorkspaceConnection, *, transport: Transport | None = None, retry: bool = True
+    ) -> None:
+        self.connection = connection
+        self._transport = transport or Transport(connection)
+        self._owns_transport = transport is None
+        self._retry = retry
+        self._history: str | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._owns_transport:
+            await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._owns_transport:
+            await self._transport.__aexit__(kind, error, trace)
+
+    async def _send(
+        self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None, retry: bool = True
+    ) -> Answer:
+        return await self._transport.request(
+            method,
+            f"{self.connection.workspace.id}{path}",
+            params={"api-version": API_VERSION, **(params or {})},
+            json=json,
+            retry=retry and self._retry,
+        )
+
+    async def _get(self, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
+        body = (await self._send("GET", path, params=params)).body
+        assert isinstance(body, dict)
+        return body
+
+    async def _list(self, path: str, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        page = await self._get(path, params)
+        while True:
+            for item in page.get("value") or ():
+                yield item
+            if not (link := page.get("nextLink")):
+                return
+            page = (await self._transport.request("GET", link, retry=self._retry)).body
+
+    # Workspace and datastores
+
+    async def get_workspace(self) -> dict[str, Any]:
+        """Return the workspace as ARM describes it."""
+        return await self._get("")
+
+    async def get_datastore(self, name: str | None = None) -> Datastore:
+        """
+        Return a blob datastore.
+
+        :param name: its name; None for the workspace's default datastore.
+        :raises NotFoundError: there is none of that name.
+        :raises SpecError: it is not of blobs, so nothing can be uploaded there.
+        """
+        if name is None:
+            body = await anext(self._list("/datastores", {"isDefault": "true"}), None)
+            if body is None:
+                raise NotFoundError(f"Workspace {self.connection.workspace.label} has no default datastore.")
+        else:
+            body = await self._get(f"/datastores/{_segment(name)}")
+        if (datastore := Datastore.from_body(body)) is None:
+            raise SpecError(
+                f"Datastore {body['name']!r} is of type {body['properties'].get('datastoreType')}; "
+                "uploads need one of Azure Blob Storage."
+            )
+        return datastore
+
+    async def get_datastore_secret(self, name: str) -> str:
+        """
+        Return the shared access signature or account key that the workspace keeps for a datastore.
+
+        It asks for one that expires in an hour, as the SDK does; the service answers with a SAS.
+        """
+        answer = await self._send(
+            "POST", f"/datastores/{_segment(name)}/listSecrets", json={"expirableSecret": True, "expireAfterHours": 1}
+        )
+        return str(answer.body.get("sasToken") or answer.body.get("key") or "")
+
+    # Model and data versions
+
+    async def get_version(self, kind: Kind, name: str, version: str) -> AssetVersion:
+        """
+        Return a version, archived or not.
+
+        :raises NotFoundError: it does not exist.
+        """
+        return asset_version(kind, await self._get(_versions(kind, name, version)))
+
+    async def list_versions(self, kind: Kind, name: str, *, top: int | None = None) -> AsyncIterator[AssetVersion]:
+        """
+        Yield the versions that are not archived, newest first.
+
+        :param top: how many the caller will take at most, or None.
+        :raises NotFoundError: there is no asset of that name.
+        """
+        params = {"$orderBy": "createdtime desc", "listViewType": "ActiveOnly"} | ({"$top": str(top)} if top else {})
+        async for body in self._list(_versions(kind, name), params):
+            yield asset_version(kind, body)
+
+    async def get_next_version(self, kind: Kind, name: str) -> str:
+        """Return the version that AzureML would give to the next one; ``"1"`` for a name that does not exist yet."""
+        try:
+            container = await self._get(f"/{kind.collection}/{_segment(name)}")
+        except NotFoundError:
+            return "1"
+        return str((container.get("properties") or {}).get("nextVersion") or "1")
+
+    async def put_version(self, kind: Kind, name: str, version: str, body: dict[str, Any]) -> tuple[AssetVersion, bool]:
+        """
+        Make a version, or update one that exists (AzureML does not tell them apart beforehand).
+
+        Never repeated here: whoever calls must first look whether an attempt that got no answer acted after all.
+
+        :return: the version, and whether it is new.
+        """
+        answer = await self._send("PUT", _versions(kind, name, version), json=body, retry=False)
+        return asset_version(kind, answer.body), answer.status == 201
+
+    # Jobs
+
+    async def get_job(self, name: str) -> Job:
+        """
+        Return a job.
+
+        :raises NotFoundError: there is none of that name.
+        """
+        return Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
+
+    async def cancel_job(self, name: str) -> None:
+        """Ask AzureML to cancel a job; it becomes Canceled a while later."""
+        await self._send("POST", f"/jobs/{_segment(name)}/cancel")
+
+    async def get_failure_reason(self, name: str) -> str:
+        """
+        Return why a job failed, in the service's own words; never raises for want of them.
+
+        The text is in run history, not in ARM's job body (recorded_shapes/README.md, "Jobs").
+        """
+        try:
+            if self._history is None:
+                discovery_url = (await self.get_workspace())["properties"]["discoveryUrl"]
+                api = (await self._transport.request("GET", discovery_url, retry=self._retry)).body["api"]
+                self._history = f"{api}/history/v1.0{self.connection.workspace.id}"
+            url = f"{self._history}/runs/{_segment(name)}"
+            run = (await self._transport.request("GET", url, retry=self._retry)).body
+        except (AzureMachineLearningError, KeyError, TypeError) as error:
+            log.warning("Run history gave no reason for job %s: %s", name, error)
+            return "Its reason could not be read from run history (see the log)."
+        error_body = ((run.get("error") or {}).get("error")) or {}
+        if message := error_body.get("message"):
+            return f"{error_body.get('code') or 'Error'}: {str(message).strip()}"
+        return str(run.get("cancelationReason") or "AzureML gives no reason.")
+
+    # Waiting: one look, and the loop around it. Sensors look from a worker, triggers loop.
+
+    async def check_job(self, name: str, *, fail_on_paused: bool = False, seen: set[str] | None = None) -> Job | None:
+        """
+        Return a job that has completed, or None while it has not ended.
+
+        :param fail_on_paused: whether Paused is a failure; otherwise it is waited for.
+        :param seen: statuses met so far, so that each change is logged once, also one that this release does not know.
+        :raises JobFailedError: it ended in another way; with the service's own reason.
+        """
+        job = await self.get_job(name)
+        if seen is not None and job.status not in seen:
+            seen.add(job.status)
+            if job.outcome is JobOutcome.UNKNOWN:
+                log.warning("Job %s has status %s, which this provider does not know: still waiting.", name, job.status)
+            else:
+                log.info("Job %s is %s.", name, job.status)
+        if job.outcome is JobOutcome.SUCCEEDED:
+            return job
+        if job.outcome is JobOutcome.FAILED:
+            raise job.failure(await self.get_failure_reason(name))
+        if job.outcome is JobOutcome.PAUSED and fail_on_paused:
+            raise job.failure("Somebody paused it, and this task counts that as a failure.")
+        return None
+
+
+async def poll(look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
+    """
+    Look until there is something.
+
+    :param look: returns None as long as there is nothing.
+    :param interval: seconds between looks; more where the service asks for it, or while it cannot answer (up to 8
+        times).
+    :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
+    """
+    failures = 0
+    while True:
+        pause = interval
+        try:
+            if (found := await look()) is not None:
+                return found
+            failures = 0
+        except TransientError as error:
+            failures += 1
+            pause = max(interval * 2 ** min(failures - 1, 3), error.retry_after or 0)
+            log.warning("%s Trying again in %.0f s.", error, pause)
+        await asyncio.sleep(pause)
+
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Transport, int]] = {}
+
+
+@asynccontextmanager
+async def shared_client(connection: WorkspaceConnection) -> AsyncIterator[WorkspaceClient]:
+    """
+    Give a client whose credential, token and connections are those of all who use it in this event loop.
+
+    A triggerer runs hundreds of waits in one loop; one token and one pool of connections serve them. Closed with the
+    last of them.
+    """
+    key = (asyncio.get_running_loop(), connection)
+    transport, users = _shared.get(key) or (Transport(connection), 0)
+    _shared[key] = (transport, users + 1)
+    try:
+        yield WorkspaceClient(connection, transport=transport, retry=False)
+    finally:
+        transport, users = _shared[key]
+        if users > 1:
+            _shared[key] = (transport, users - 1)
+        else:
+            del _shared[key]
+            await transport.__aexit__(None, None, None)
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _versions(kind: Kind, name: str, version: str | None = None) -> str:
+    path = f"/{kind.collection}/{_segment(name)}/versions"
+    return path if version is None else f"{path}/{_segment(version)}"

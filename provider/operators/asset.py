@@ -1,0 +1,91 @@
+"""What the operators share that make a version of a model or data asset."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...datasets.events import announce
+from ..links import push_studio_url, version_url
+from ..specs import check_asset_spec, load_spec
+from .base import AzureMachineLearningBaseOperator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import Asset, AssetAlias, Context
+
+    from ...datasets.events import AssetVersion
+    from ...datasets.workspace import Kind, Workspace
+    from ..connection import WorkspaceConnection
+
+
+class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
+    """
+    Makes one version of a model or data asset, announces it as an asset event and returns it.
+
+    Run again for the same task run (a retry after a crash at any point) it makes no second version; a cleared task
+    does.
+
+    :param spec: what to make.
+    :param storage_conn_id: the Airflow connection of the object store that the spec's path is in.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(
+        self, *, spec: Any, workspace: Workspace | None = None, storage_conn_id: str | None = None, **kwargs: Any
+    ) -> None:
+        # The whole asset as outlet, at parse: only so does Airflow's asset graph show this task as its producer.
+        self._announced = _outlet(self.kind, spec, workspace)
+        if self._announced is not None:
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), self._announced]
+        super().__init__(workspace=workspace, **kwargs)
+        self.storage_conn_id = storage_conn_id
+
+    def _spec(self) -> Any:
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Make the version; returns it as :meth:`AssetVersion.to_dict` gives it."""
+        spec, folder = load_spec(
+            self._spec(),
+            noun=str(self.kind),
+            folder=self._dag_folder,
+            render=lambda value: self.render_template(value, context),
+        )
+        checked = check_asset_spec(self.kind, spec)
+        connection = self.hook.get_workspace_connection()
+        version = asyncio.run(self._register(context, connection, checked, folder))
+        push_studio_url(context, version_url(connection, version))
+        self._announce(context, version)
+        return version.to_dict()
+
+    async def _register(
+        self, context: Context, connection: WorkspaceConnection, spec: dict[str, Any], folder: Path
+    ) -> AssetVersion:
+        from ..client import WorkspaceClient
+        from ..registration import Registration
+        from ..task_run import TaskRun
+
+        async with WorkspaceClient(connection) as client:
+            return await Registration(
+                client, TaskRun(context), self.kind, spec, folder, conn_id=self.storage_conn_id
+            ).run()
+
+    def _announce(self, context: Context, version: AssetVersion) -> None:
+        if self.workspace is None or self._announced is None:
+            return
+        asset = self.workspace.asset(self.kind, version.name)
+        is_alias = not hasattr(self._announced, "uri")
+        announce(context, self._announced, [version], asset=asset if is_alias else None)
+
+
+def _outlet(kind: Kind, spec: Any, workspace: Workspace | None) -> Asset | AssetAlias | None:
+    """Return the asset that a task will announce; the workspace's alias if its name is only known when it runs."""
+    if workspace is None:
+        return None
+    name = spec.get("name") if isinstance(spec, dict) else None
+    if isinstance(name, str) and "{{" not in name and "{%" not in name:
+        return workspace.asset(kind, name)
+    return workspace.alias(kind)

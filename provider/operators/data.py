@@ -1,0 +1,56 @@
+"""Operators for AzureML data assets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...datasets.workspace import Kind
+from .asset import CreateAssetVersionOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AzureMachineLearningCreateDataOperator(CreateAssetVersionOperator):
+    """
+    Create a version of an AzureML data asset, upload its files first if they are not in Azure yet, and announce it.
+
+    ::
+
+        AzureMachineLearningCreateDataOperator(
+            task_id="upload",
+            conn_id="azureml",
+            workspace=ws,
+            data_asset={"name": "sales", "type": "uri_folder", "path": "s3://lake/sales/{{ ds }}/"},
+        )
+
+    Files are uploaded to a path of the datastore that no other version shares, with ``.amlignore`` or ``.gitignore``
+    honoured. A version that the spec names is kept; without one the next is taken. The version's tags tell the DAG, run
+    and task that made it.
+
+    :param data_asset: a dict with the keys of AzureML's CLI v2 YAML for data (``name``, ``path``, ``type``
+        ``uri_folder``, ``uri_file`` or ``mltable``, ``version``, ``description``, ``tags``, ``properties``) and
+        ``datastore`` (where to upload; the workspace's default); or a path to such YAML; or an azure-ai-ml ``Data``;
+        or a callable that returns one of them. ``path`` is a local path (relative ones start at the DAG file's folder,
+        or the YAML's), a URI that Airflow's ObjectStoragePath reads (``s3://``, ``gs://``, ``abfs://``, ``file://``
+        ...), or one that AzureML itself reads (``azureml://datastores/...``, ``azureml://jobs/...``, ``https://...``).
+        Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; with it, the task announces ``workspace.data(name)``, or
+        ``workspace.alias(Kind.DATA)`` where the name is only known when the task runs.
+    :param storage_conn_id: the Airflow connection of the object store that ``path`` is in; its default if None.
+    :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: the spec, the path or the version cannot be; nothing was changed in Azure.
+    :raises AzureMachineLearningError: Azure refused; nothing was registered.
+    """
+
+    kind: ClassVar[Kind] = Kind.DATA
+    template_fields: Sequence[str] = ("data_asset", "conn_id", "storage_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"data_asset": "json"}
+
+    def __init__(self, *, data_asset: Any, **kwargs: Any) -> None:
+        super().__init__(spec=data_asset, **kwargs)
+        self.data_asset = data_asset
+
+    def _spec(self) -> Any:
+        return self.data_asset

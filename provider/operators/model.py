@@ -1,0 +1,55 @@
+"""Operators for AzureML models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...datasets.workspace import Kind
+from .asset import CreateAssetVersionOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AzureMachineLearningRegisterModelOperator(CreateAssetVersionOperator):
+    """
+    Register a version of an AzureML model, from files or from a job's output, and announce it.
+
+    ::
+
+        AzureMachineLearningRegisterModelOperator(
+            task_id="register",
+            conn_id="azureml",
+            workspace=ws,
+            model={
+                "name": "fraud",
+                "type": "mlflow_model",
+                "path": "azureml://jobs/{{ ti.xcom_pull('train')['name'] }}/outputs/artifacts/paths/model/",
+            },
+        )
+
+    :param model: a dict with the keys of AzureML's CLI v2 YAML for models (``name``, ``path``, ``type``
+        ``custom_model``, ``mlflow_model`` or ``triton_model``, ``version``, ``description``, ``tags``, ``properties``,
+        ``stage``, ``flavors``) and ``datastore``; or a path to such YAML; or an azure-ai-ml ``Model``; or a callable
+        that returns one of them. ``path`` as for
+        :class:`~airflow_provider_azureml.provider.operators.data.AzureMachineLearningCreateDataOperator`. Versions are
+            positive integers. Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; with it, the task announces ``workspace.model(name)``, or
+        ``workspace.alias(Kind.MODEL)`` where the name is only known when the task runs.
+    :param storage_conn_id: the Airflow connection of the object store that ``path`` is in; its default if None.
+    :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: the spec, the path or the version cannot be; nothing was changed in Azure.
+    :raises AzureMachineLearningError: Azure refused; nothing was registered.
+    """
+
+    kind: ClassVar[Kind] = Kind.MODEL
+    template_fields: Sequence[str] = ("model", "conn_id", "storage_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"model": "json"}
+
+    def __init__(self, *, model: Any, **kwargs: Any) -> None:
+        super().__init__(spec=model, **kwargs)
+        self.model = model
+
+    def _spec(self) -> Any:
+        return self.model

@@ -1,0 +1,198 @@
+"""Making one version of a model or data asset: never two for one task run, never another's, never of half an upload."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..datasets.workspace import Kind
+from .errors import NotFoundError, RequestRefusedError, SpecError, TransientError
+from .shapes import asset_version_body
+from .task_run import TASK_RUN_TAG, TaskRun
+from .upload import Source, find_source, is_remote, remove, upload
+
+if TYPE_CHECKING:
+    from ..datasets.events import AssetVersion
+    from .client import WorkspaceClient
+
+log = logging.getLogger(__name__)
+
+_DATASTORE_PATH = re.compile(r"azureml://(?:subscriptions/.+?/workspaces/[^/]+/)?datastores/([^/]+)/paths/.+", re.I)
+_JOB_PATH = re.compile(r"azureml://jobs/([^/]+)/outputs/.+", re.I)
+_PATIENCE = 600.0  # seconds that a busy or unreachable service is waited for
+_REFUSED_FOR_EXISTING = (400, 409)  # which of them is not documented: "Asset paths cannot be updated" comes as 400
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """
+    One version to make.
+
+    :param client: the workspace.
+    :param task_run: for whom; its memory makes a retry go on where the last try died.
+    :param kind: model or data.
+    :param spec: a checked spec.
+    :param folder: what a relative local path in the spec starts from.
+    :param conn_id: the Airflow connection of an object store that the path is in.
+    """
+
+    client: WorkspaceClient
+    task_run: TaskRun
+    kind: Kind
+    spec: dict[str, Any]
+    folder: Path
+    conn_id: str | None = None
+
+    async def run(self) -> AssetVersion:
+        """
+        Make the version and return it as the service confirmed it.
+
+        The order matters. First everything that can be found wrong without changing anything. Then the upload, to a
+        path that belongs to this task run alone. Then the choice of a version is remembered, and only then the
+        version is made, with the task run's id as a tag: so a retry can tell its own version from another's.
+
+        :raises AzureMachineLearningError: it cannot be done; nothing was registered, and uploaded files are deleted.
+        """
+        memory = self.task_run.remember()
+        if (earlier := memory.get("version")) and (made := await self._find(earlier)) and self._is_ours(made):
+            log.info("An earlier try of this task made %s %s:%s; it is used.", self.kind, made.name, made.version)
+            return made
+        source = None if is_remote(str(self.spec["path"])) else await asyncio.to_thread(self._look_at_source)
+        explicit = self.spec.get("version")
+        if explicit and (existing := await self._find(explicit)):
+            return self._same_or_error(existing, source)
+        if source is None:
+            await self._check_remote_path()
+            return await self._create(str(self.spec["path"]))
+        return await self._upload_and_create(source, memory["id"])
+
+    async def _find(self, version: str) -> AssetVersion | None:
+        try:
+            return await self.client.get_version(self.kind, self.spec["name"], version)
+        except NotFoundError:
+            return None
+
+    def _is_ours(self, version: AssetVersion) -> bool:
+        return version.tags.get(TASK_RUN_TAG) == str(self.task_run.remember()["id"])
+
+    def _same_or_error(self, existing: AssetVersion, source: Source | None) -> AssetVersion:
+        what = f"{self.kind} {existing.name}:{existing.version}"
+        if source is None and _comparable(existing.path) == _comparable(str(self.spec["path"])):
+            log.info("%s exists already with the same path; it is used.", what)
+            return existing
+        raise SpecError(
+            f"{what} exists already with other content: it is at {existing.path}. "
+            "AzureML's versions cannot be changed. Give another version, or none to get the next one."
+        )
+
+    def _look_at_source(self) -> Source:
+        source = find_source(self.spec["path"], folder=self.folder, conn_id=self.conn_id)
+        names = {file.name for file in source.files}
+        asset_type = self.spec["type"]
+        problem = ""
+        if asset_type == "uri_file" and source.is_folder:
+            problem = "is a folder; use type uri_folder"
+        elif asset_type in ("uri_folder", "mltable") and not source.is_folder:
+            problem = "is a file; use type uri_file"
+        elif asset_type == "mltable" and "MLTable" not in names:
+            problem = "has no file named MLTable"
+        elif asset_type == "mlflow_model" and "MLmodel" not in names:
+            problem = "has no file named MLmodel, so it is not a model that MLflow saved"
+        if problem:
+            raise SpecError(f"{source.path} {problem} (the type is {asset_type}). Nothing was uploaded.")
+        return source
+
+    async def _check_remote_path(self) -> None:
+        """AzureML accepts a version whose datastore or job does not exist; here it is an error before the fact."""
+        path = str(self.spec["path"])
+        if match := _DATASTORE_PATH.fullmatch(path):
+            await self.client.get_datastore(match[1])
+        elif match := _JOB_PATH.fullmatch(path):
+            await self.client.get_job(match[1])
+
+    async def _upload_and_create(self, source: Source, token: str) -> AssetVersion:
+        datastore = await self.client.get_datastore(self.spec.get("datastore"))
+        prefix = f"airflow/{self.kind}/{self.spec['name']}/{token}"
+        loop = asyncio.get_running_loop()
+
+        def credential() -> Any:
+            """Return what storage takes. Called from the thread that uploads, and again before a SAS expires."""
+            if not datastore.has_credentials:
+                return identity
+            secret = self.client.get_datastore_secret(datastore.name)
+            return _storage_credential(asyncio.run_coroutine_threadsafe(secret, loop).result())
+
+        with contextlib.closing(self.client.connection.credential()) as identity:  # type: ignore[type-var]
+            await asyncio.to_thread(upload, source, datastore, prefix, credential=credential, log=log)
+            workspace = self.client.connection.workspace
+            below = prefix if source.is_folder else f"{prefix}/{source.files[0].name}"
+            try:
+                return await self._create(f"{workspace.uri}/datastores/{datastore.name}/paths/{below}")
+            except (RequestRefusedError, SpecError):
+                await asyncio.to_thread(remove, datastore, prefix, credential=credential)
+                raise
+
+    async def _create(self, uri: str) -> AssetVersion:
+        """Take the version that was asked for, or the next one that nobody else takes at the same time."""
+        body = asset_version_body(self.kind, self.spec, uri, self.task_run.tags())
+        if explicit := self.spec.get("version"):
+            made = await self._put(explicit, body)
+            return made or self._same_or_error(await self._existing(explicit), None)
+        version = await self.client.get_next_version(self.kind, self.spec["name"])
+        while (made := await self._put(version, body)) is None:
+            log.info("Somebody else has just made version %s of %s; taking the next.", version, self.spec["name"])
+            following = await self.client.get_next_version(self.kind, self.spec["name"])
+            # What the service hands out may lag behind what it holds.
+            version = max(following, str(int(version) + 1), key=int)
+        log.info("Registered %s %s:%s at %s.", self.kind, made.name, made.version, made.path)
+        return made
+
+    async def _existing(self, version: str) -> AssetVersion:
+        return await self.client.get_version(self.kind, self.spec["name"], version)
+
+    async def _put(self, version: str, body: dict[str, Any]) -> AssetVersion | None:
+        """Make this version and return it, or None if it is somebody else's."""
+        self.task_run.remember(version=version)
+        deadline = time.monotonic() + _PATIENCE
+        pause = 1.0
+        while True:
+            # A PUT would overwrite the tags of a version that exists, so look first; and an attempt that got no answer
+            # may have acted, so look again after each.
+            if existing := await self._find(version):
+                return existing if self._is_ours(existing) else None
+            try:
+                made, is_new = await self.client.put_version(self.kind, self.spec["name"], version, body)
+            except RequestRefusedError as error:
+                if error.status in _REFUSED_FOR_EXISTING and await self._find(version):
+                    continue
+                raise
+            except TransientError as error:
+                wait = max(pause, error.retry_after or 0)
+                if time.monotonic() + wait > deadline:
+                    raise
+                log.warning("%s Looking again in %.0f s.", error, wait)
+                await asyncio.sleep(wait)
+                pause = min(pause * 2, 30)
+            else:
+                return made if is_new else None
+
+
+def _storage_credential(secret: str) -> Any:
+    """A SAS has fields, an account key is base64."""
+    from azure.core.credentials import AzureSasCredential
+
+    return AzureSasCredential(secret) if "sig=" in secret else secret
+
+
+def _comparable(path: str) -> str:
+    """Return a path as the service stores it: the short form for this workspace, without case in Azure's names."""
+    short = re.sub(
+        r"^azureml://subscriptions/[^/]+/resourcegroups/[^/]+/workspaces/[^/]+/", "azureml://", path, flags=re.I
+    )
+    return short.rstrip("/")

@@ -1,0 +1,158 @@
+"""ARM bodies to the values that this provider speaks of, and back. Pure; source of the shapes: the ARM REST API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..datasets.events import AssetVersion
+from ..datasets.workspace import Kind
+from .errors import JobFailedError
+from .states import JobOutcome, job_outcome
+
+_TYPE_FIELD = {Kind.MODEL: "modelType", Kind.DATA: "dataType"}
+_URI_FIELD = {Kind.MODEL: "modelUri", Kind.DATA: "dataUri"}
+_JOB_OUTPUT = re.compile(r"azureml://jobs/([^/]+)/outputs/", re.IGNORECASE)
+
+
+def asset_version(kind: Kind, body: dict[str, Any]) -> AssetVersion:
+    """Return the version that an ARM body of ``.../versions/V`` describes."""
+    properties, system = body.get("properties") or {}, body.get("systemData") or {}
+    # .../models/NAME/versions/VERSION: "name" in the body is the version's.
+    name, version = body["id"].split("/")[-3], body["id"].split("/")[-1]
+    return AssetVersion(
+        kind=kind.value,
+        name=name,
+        version=version,
+        id=body["id"],
+        path=properties.get(_URI_FIELD[kind]) or "",
+        type=properties.get(_TYPE_FIELD[kind]) or "",
+        description=properties.get("description") or "",
+        tags=properties.get("tags") or {},
+        properties=properties.get("properties") or {},
+        stage=properties.get("stage"),
+        job_name=properties.get("jobName"),
+        created_at=system.get("createdAt") or "",
+        created_by=system.get("createdBy") or "",
+    )
+
+
+def asset_version_body(kind: Kind, spec: dict[str, Any], uri: str, tags: dict[str, str]) -> dict[str, Any]:
+    """
+    Return the ARM body that makes a version.
+
+    :param spec: a checked spec (specs.py).
+    :param uri: where the bytes are.
+    :param tags: put beside the spec's own tags.
+    """
+    properties: dict[str, Any] = {
+        _TYPE_FIELD[kind]: spec["type"],
+        _URI_FIELD[kind]: uri,
+        "description": spec.get("description"),
+        "tags": {**spec.get("tags", {}), **tags},
+        "properties": spec.get("properties", {}),
+        "isAnonymous": False,
+        "isArchived": False,
+    }
+    if kind is Kind.MODEL:
+        properties["flavors"] = {name: {"data": data} for name, data in spec.get("flavors", {}).items()}
+        if spec.get("stage"):
+            properties["stage"] = spec["stage"]
+        if job := _JOB_OUTPUT.match(uri):
+            properties["jobName"] = job[1]
+    return {"properties": properties}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """
+    An AzureML job's facts.
+
+    :param outputs: name -> ``{"type", "uri", "asset_name", "asset_version"}``; what AzureML does not say is None.
+    :param created_at: ISO 8601.
+    """
+
+    name: str
+    id: str
+    status: str
+    type: str = ""
+    display_name: str = ""
+    experiment_name: str = ""
+    studio_url: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created_at: str = ""
+    created_by: str = ""
+
+    @classmethod
+    def from_body(cls, body: dict[str, Any]) -> Job:
+        """Return the job that an ARM body of ``.../jobs/NAME`` describes."""
+        properties, system = body.get("properties") or {}, body.get("systemData") or {}
+        studio = (properties.get("services") or {}).get("Studio") or {}
+        return cls(
+            name=body["name"],
+            id=body["id"],
+            status=properties.get("status") or "",
+            type=properties.get("jobType") or "",
+            display_name=properties.get("displayName") or "",
+            experiment_name=properties.get("experimentName") or "",
+            studio_url=studio.get("endpoint") or "",
+            tags=properties.get("tags") or {},
+            outputs={
+                name: {
+                    "type": output.get("jobOutputType"),
+                    "uri": output.get("uri") or f"azureml://jobs/{body['name']}/outputs/{name}",
+                    "asset_name": output.get("assetName"),
+                    "asset_version": output.get("assetVersion"),
+                }
+                for name, output in (properties.get("outputs") or {}).items()
+                if output
+            },
+            created_at=system.get("createdAt") or "",
+            created_by=system.get("createdBy") or "",
+        )
+
+    @property
+    def outcome(self) -> JobOutcome:
+        """What its status means to somebody who waits for it."""
+        return job_outcome(self.status)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all facts as JSON: what sensors return as XCom."""
+        return asdict(self)
+
+    def failure(self, reason: str) -> JobFailedError:
+        """Return the error for a job that did not end well, with the service's own reason."""
+        return JobFailedError(
+            f"AzureML job {self.name!r} is {self.status}. {reason} See {self.studio_url or self.id}", job=self.to_dict()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """
+    A blob datastore of the workspace.
+
+    :param has_credentials: whether the workspace keeps a key or SAS for it; otherwise the caller's identity is used.
+    """
+
+    name: str
+    account_url: str
+    container: str
+    has_credentials: bool
+
+    @classmethod
+    def from_body(cls, body: dict[str, Any]) -> Datastore | None:
+        """Return the datastore that an ARM body of ``.../datastores/NAME`` describes; None if it is not of blobs."""
+        properties = body["properties"]
+        if properties.get("datastoreType") not in ("AzureBlob", "AzureDataLakeGen2"):
+            return None
+        credentials = (properties.get("credentials") or {}).get("credentialsType") or "None"
+        host = f"{properties['accountName']}.blob.{properties.get('endpoint') or 'core.windows.net'}"
+        return cls(
+            name=body["name"],
+            account_url=f"{properties.get('protocol') or 'https'}://{host}",
+            container=properties.get("containerName") or properties["filesystem"],
+            has_credentials=credentials != "None",
+        )

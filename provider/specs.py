@@ -1,0 +1,128 @@
+"""What a DAG says it wants: a dict, AzureML CLI v2 YAML, an azure-ai-ml entity or a callable, to one checked dict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..datasets.workspace import Kind, check_asset_name
+from .errors import SpecError
+
+_TYPES = {
+    Kind.DATA: ("uri_folder", "uri_file", "mltable"),
+    Kind.MODEL: ("custom_model", "mlflow_model", "triton_model"),
+}
+# Keys of the CLI v2 YAML schemas of data and model, and "datastore", which the CLI has as an option.
+_KEYS = {
+    Kind.DATA: {"name", "version", "type", "path", "description", "tags", "properties", "datastore"},
+    Kind.MODEL: {
+        "name",
+        "version",
+        "type",
+        "path",
+        "description",
+        "tags",
+        "properties",
+        "datastore",
+        "stage",
+        "flavors",
+    },
+}
+_DATA_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,29}")
+
+
+def load_spec(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any]) -> tuple[dict[str, Any], Path]:
+    """
+    Return a spec as a dict, with the folder that its relative paths start from.
+
+    :param spec: a dict; a path to YAML; an azure-ai-ml entity; or a callable without parameters that returns one of
+        them.
+    :param noun: what it describes, for messages: ``data asset``, ``model``.
+    :param folder: the DAG file's folder, from which relative paths in a dict start. Those in YAML start at its own.
+    :param render: renders Jinja templates; applied to the values of a YAML file and to what a callable returned
+        (Airflow has rendered a dict already).
+    :raises SpecError: the file does not exist or is not YAML, or it is none of the above.
+    """
+    if callable(spec) and not isinstance(spec, type):
+        return load_spec(render(spec()), noun=noun, folder=folder, render=render)
+    if isinstance(spec, Mapping):
+        return dict(spec), folder
+    if isinstance(spec, (str, Path)):
+        path = folder / spec
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SpecError(f"The {noun}'s YAML file {path} cannot be read: {error.strerror}.") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SpecError(f"The {noun}'s file {path} is not YAML: {error}") from None
+        if not isinstance(content, dict):
+            raise SpecError(f"The {noun}'s file {path} does not hold a mapping of keys to values.")
+        return render(content), path.parent
+    if type(spec).__module__.startswith("azure.ai.ml."):
+        return _from_entity(spec, noun), folder
+    raise SpecError(
+        f"The {noun} is given as {type(spec).__name__}; it can be a dict, a path to YAML, an azure-ai-ml entity, "
+        "or a callable that returns one of them."
+    )
+
+
+def _from_entity(entity: Any, noun: str) -> dict[str, Any]:
+    """The fields of an SDK entity, read without importing the SDK."""
+    # An entity made without a name gets a random one; Airflow would then see another asset at each parse.
+    if getattr(entity, "_is_anonymous", False):
+        raise SpecError(f"The {noun} entity has no name. Give it one: a random name would be another asset each time.")
+    values = {key: getattr(entity, key, None) for key in _KEYS[Kind.MODEL]}
+    return {key: value for key, value in values.items() if value}
+
+
+def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a data or model spec with defaults filled in, or say what is wrong with it. Asks nobody.
+
+    :raises SpecError: a key is unknown or missing, or a value is one that AzureML refuses.
+    """
+    noun = "data asset" if kind is Kind.DATA else "model"
+    unknown = set(spec) - _KEYS[kind] - {"$schema"}
+    if unknown:
+        raise SpecError(
+            f"The {noun} has unknown keys {', '.join(sorted(map(repr, unknown)))}. "
+            f"Known: {', '.join(sorted(_KEYS[kind]))}."
+        )
+    checked = {key: value for key, value in spec.items() if value is not None and key != "$schema"}
+    for key in ("name", "path"):
+        if not checked.get(key):
+            raise SpecError(f"The {noun} needs a {key!r}.")
+    try:
+        check_asset_name(kind, checked["name"])
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+    checked.setdefault("type", _TYPES[kind][0])
+    if checked["type"] not in _TYPES[kind]:
+        raise SpecError(f"The {noun}'s type {checked['type']!r} is not one of {', '.join(_TYPES[kind])}.")
+    if "version" in checked:
+        checked["version"] = _check_version(kind, str(checked["version"]))
+    for key in ("tags", "properties"):
+        checked[key] = _check_texts(noun, key, checked.get(key) or {})
+    return checked
+
+
+def _check_version(kind: Kind, version: str) -> str:
+    if kind is Kind.MODEL and not (version.isascii() and version.isdecimal() and int(version) > 0):
+        raise SpecError(f"{version!r} cannot be the version of a model: AzureML takes positive integers only.")
+    if not _DATA_VERSION.fullmatch(version):
+        raise SpecError(
+            f"{version!r} cannot be a version: use 1 to 30 of the characters A-Z a-z 0-9 _ - . "
+            "and begin with a letter, a digit or _."
+        )
+    return version
+
+
+def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:
+    """AzureML's tags and properties are text to text; numbers and booleans in YAML are meant as text."""
+    if not isinstance(value, Mapping) or any(isinstance(item, (Mapping, list)) for item in value.values()):
+        raise SpecError(f"The {noun}'s {key} must be a mapping of text to text, not {value!r}.")
+    return {str(name): "" if item is None else str(item) for name, item in value.items()}

@@ -1,0 +1,185 @@
+"""HTTP to Azure: one credential and one azure-core pipeline, with refusals turned into this provider's errors."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+from azure.core import AsyncPipelineClient
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
+from azure.core.pipeline.policies import (
+    AsyncBearerTokenCredentialPolicy,
+    AsyncRetryPolicy,
+    HeadersPolicy,
+    RequestIdPolicy,
+    UserAgentPolicy,
+)
+from azure.core.rest import HttpRequest
+from azure.identity import CredentialUnavailableError
+
+from .errors import (
+    AuthenticationError,
+    AzureMachineLearningError,
+    ConnectionConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestRefusedError,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .connection import WorkspaceConnection
+
+USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
+
+# What ARM itself answers where the resource provider is not even asked: recorded_shapes, "workspace missing".
+_MISSING_SCOPES = {"ResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound", "InvalidSubscriptionId"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful response: its status, its JSON body (None if empty) and its headers."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+class Transport:
+    """
+    Sends requests in the name of one connection. One per connection and event loop; an async context manager.
+
+    :param connection: who asks, in which cloud.
+    """
+
+    def __init__(self, connection: WorkspaceConnection) -> None:
+        self._connection = connection
+        self._credential = connection.async_credential()
+        self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
+            connection.cloud.resource_manager,
+            policies=[
+                RequestIdPolicy(),
+                HeadersPolicy(),
+                UserAgentPolicy(USER_AGENT),
+                # Few and short: whoever waits long plans its own next attempt around Retry-After.
+                AsyncRetryPolicy(retry_total=5, retry_backoff_factor=0.5, retry_backoff_max=30, timeout=300),
+                AsyncBearerTokenCredentialPolicy(self._credential, connection.cloud.arm_scope),
+            ],
+            connection_timeout=20,
+            read_timeout=60,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+        await self._credential.close()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, str] | None = None,
+        json: Any = None,
+        retry: bool = True,
+    ) -> Answer:
+        """
+        Send a request and return the answer.
+
+        :param url: absolute, or a path below Azure Resource Manager.
+        :param json: the body.
+        :param retry: whether to repeat it, also a POST, a few times when the service is busy or the network fails.
+        :raises AzureMachineLearningError: the kind that fits the refusal.
+        """
+        url = url if url.startswith("https://") else f"{self._connection.cloud.resource_manager}{url}"
+        request = HttpRequest(method, url, params=params, json=json)
+        options: dict[str, Any] = {"retry_on_methods": {method}} if retry else {"retry_total": 0}
+        try:
+            response = await self._client.send_request(request, **options)
+            async with response:
+                text = (await response.read()).decode()
+        except (ClientAuthenticationError, CredentialUnavailableError) as error:
+            status = error.response.status_code if error.response is not None else None
+            if status is not None and (status == 429 or status >= 500):
+                raise TransientError(f"{self._who()}: Microsoft Entra is busy: {_first_lines(error)}") from None
+            raise AuthenticationError(
+                f"{self._who()}: Microsoft Entra gave no token for {self._connection.principal}: {_first_lines(error)} "
+                "Check client id, secret and tenant in the connection."
+            ) from None
+        except AzureError as error:
+            raise TransientError(
+                f"{self._who()}: {method} {_path(url)} got no answer: {_first_lines(error)}",
+                reached=not isinstance(error, ServiceRequestError),
+            ) from error
+        try:
+            body = jsonlib.loads(text) if text else None
+        except ValueError:
+            if response.status_code < 300:
+                raise TransientError(f"{self._who()}: {method} {_path(url)} got an answer cut short.") from None
+            body = None
+        if response.status_code < 300:
+            return Answer(response.status_code, body, dict(response.headers))
+        raise self._refusal(method, url, response.status_code, body, response.headers)
+
+    def _who(self) -> str:
+        return f"Connection {self._connection.conn_id!r} (workspace {self._connection.workspace.label})"
+
+    def _refusal(self, method: str, url: str, status: int, body: Any, headers: Any) -> AzureMachineLearningError:
+        code, reason = describe_error(body)
+        what = f"{self._who()}: {method} {_path(url)} was answered with {status} {code}: {reason}"
+        if status == 401:
+            return AuthenticationError(f"{what} Check client id, secret and tenant in the connection.")
+        if status == 403:
+            return PermissionDeniedError(
+                f"{what} Give {self._connection.principal} a role on the workspace that allows this, "
+                "e.g. AzureML Data Scientist."
+            )
+        if status == 404 and code in _MISSING_SCOPES:
+            return ConnectionConfigurationError(
+                f"{self._who()}: there is no workspace {self._connection.workspace.id} ({reason}) "
+                "Check subscription, resource group and workspace in the connection."
+            )
+        if status == 404:
+            return NotFoundError(what)
+        if status in (408, 429) or status >= 500:
+            return TransientError(what, retry_after=_retry_after(headers), reached=status not in (408, 429))
+        return RequestRefusedError(what, status=status)
+
+
+def describe_error(body: Any) -> tuple[str, str]:
+    """
+    Return code and text of an ARM error body.
+
+    AzureML says the real reason in ``details[]`` (recorded_shapes/README.md, "Errors"), so those are part of the text.
+    """
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return "", "no reason given."
+    texts = [error.get("message"), *(detail.get("message") for detail in error.get("details") or ())]
+    unique = dict.fromkeys(str(text).strip() for text in texts if text)
+    return str(error.get("code") or ""), " ".join(unique) or "no reason given."
+
+
+def _retry_after(headers: Any) -> float | None:
+    try:
+        return float(headers.get("Retry-After"))
+    except (TypeError, ValueError):
+        return None
+
+
+def _path(url: str) -> str:
+    """Return a URL without host and query, which may hold a signature."""
+    return "/" + url.split("?")[0].split("://", 1)[-1].partition("/")[2]
+
+
+def _first_lines(error: BaseException) -> str:
+    return " ".join(str(error).split("\n")[:2]).strip()

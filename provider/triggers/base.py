@@ -1,0 +1,71 @@
+"""What the triggers share: one client for all in the triggerer, errors as events."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from .. import errors
+from ..hook import AzureMachineLearningHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ..client import WorkspaceClient
+
+
+class AzureMachineLearningTrigger(BaseTrigger):
+    """
+    Looks until there is something to report, then fires once.
+
+    Its fields are stored as plain text in Airflow's database: the connection's id and names, never a secret. A service
+    that is busy or out of reach is waited out; any other error becomes the event.
+
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``.
+    :param poll_interval: seconds between two looks.
+    """
+
+    def __init__(self, *, conn_id: str, poll_interval: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and fields, for Airflow's database."""
+        cls = type(self)
+        return f"{cls.__module__}.{cls.__qualname__}", self._fields()
+
+    def _fields(self) -> dict[str, Any]:
+        return {"conn_id": self.conn_id, "poll_interval": self.poll_interval}
+
+    @abstractmethod
+    async def look(self, client: WorkspaceClient) -> Any:
+        """Return what to report, as JSON, or None if there is nothing yet."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
+        from ..client import poll
+
+        try:
+            async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
+                found = await poll(lambda: self.look(client), interval=self.poll_interval)
+        except errors.AzureMachineLearningError as error:
+            event = {"status": "error", "error": type(error).__name__, "message": str(error)}
+        else:
+            event = {"status": "success", "found": found}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+
+def found_or_raise(event: dict[str, Any]) -> Any:
+    """
+    Return what a trigger found.
+
+    :raises AzureMachineLearningError: what the trigger met instead.
+    """
+    if event["status"] == "success":
+        return event["found"]
+    kind = getattr(errors, event["error"])
+    error: Exception = kind.__new__(kind, event["message"])
+    raise error

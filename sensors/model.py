@@ -1,0 +1,49 @@
+"""Waiting for new versions of AzureML models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..datasets.workspace import Kind
+from .version import VersionSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AzureMachineLearningModelVersionSensor(VersionSensor):
+    """
+    Wait for a new version of a model, whoever makes it.
+
+    ::
+
+        AzureMachineLearningModelVersionSensor(
+            task_id="new_version", conn_id="azureml", model_name="fraud", tags={"stage": "production"}
+        )
+
+    A version is new if the service made it after ``after_version``, or after the newest one that was there when this
+    task run began; retries go on from there. It may get the tags later. A name that does not exist yet is waited for,
+    a wrong connection is not. Archived versions do not count.
+
+    :param model_name: the name of the model. Templated.
+    :param after_version: a version; None means the newest one of the moment. Templated.
+    :param tags: tags that the version must have, with these values; it may have more. Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; with it, the task announces ``workspace.model(model_name)`` with
+        all new versions that it found.
+    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :return: the newest of the new versions, an :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: ``after_version`` does not exist and is not a number.
+    :raises AirflowSensorTimeout: there was none within ``timeout`` seconds.
+    """
+
+    kind: ClassVar[Kind] = Kind.MODEL
+    template_fields: Sequence[str] = ("model_name", "after_version", "tags", "conn_id")
+
+    def __init__(self, *, model_name: str, **kwargs: Any) -> None:
+        super().__init__(asset_name=model_name, **kwargs)
+        self.model_name = model_name
+
+    @property
+    def _name(self) -> str:
+        return self.model_name

@@ -1,0 +1,80 @@
+"""What the model and data sensors share: waiting for new versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..datasets.events import AssetVersion, announce
+from ..provider.links import push_studio_url, version_url
+from ..provider.task_run import TaskRun
+from ..provider.triggers.version import AzureMachineLearningVersionTrigger
+from .base import AzureMachineLearningBaseSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ..datasets.workspace import Kind, Workspace
+    from ..provider.client import WorkspaceClient
+    from ..provider.versions import NewVersions
+
+
+class VersionSensor(AzureMachineLearningBaseSensor):
+    """
+    Waits for new versions of one model or data asset.
+
+    :param asset_name: the asset's name, as the subclass calls it.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(
+        self,
+        *,
+        asset_name: str,
+        after_version: str | int | None = None,
+        tags: dict[str, str] | None = None,
+        workspace: Workspace | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if workspace is not None and "{{" not in asset_name:
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), workspace.asset(self.kind, asset_name)]
+        super().__init__(workspace=workspace, **kwargs)
+        self.after_version = after_version
+        self.tags = tags
+
+    @property
+    def _name(self) -> str:
+        raise NotImplementedError
+
+    async def _wanted(self, context: Context, client: WorkspaceClient) -> NewVersions:
+        """Return what is waited for; decided once for all tries of this task run, so that a retry misses nothing."""
+        from ..provider.versions import NewVersions
+
+        task_run = TaskRun(context)
+        if kept := task_run.remember().get("wanted"):
+            return NewVersions(**kept)
+        after = None if self.after_version in (None, "", "None") else str(self.after_version)
+        tags = {key: str(value) for key, value in (self.tags or {}).items()}
+        wanted = await NewVersions.after(client, after, kind=self.kind.value, name=self._name, tags=tags)
+        task_run.remember(wanted=wanted.to_dict())
+        return wanted
+
+    async def _look(self, context: Context, client: WorkspaceClient) -> list[dict[str, Any]] | None:
+        wanted = await self._wanted(context, client)
+        return [version.to_dict() for version in await wanted.look(client)] or None
+
+    def _trigger(self, context: Context) -> AzureMachineLearningVersionTrigger:
+        return AzureMachineLearningVersionTrigger(
+            conn_id=self.conn_id,
+            wanted=TaskRun(context).remember()["wanted"],
+            poll_interval=self.poke_interval,
+        )
+
+    def _finish(self, context: Context, found: list[dict[str, Any]]) -> dict[str, Any]:
+        versions = [AssetVersion.from_dict(item) for item in found]
+        newest = versions[-1]
+        self.log.info("New: %s.", ", ".join(f"{version.name}:{version.version}" for version in versions))
+        push_studio_url(context, version_url(self._connection(), newest))
+        if self.workspace is not None:
+            announce(context, self.workspace.asset(self.kind, newest.name), versions)
+        return newest.to_dict()
