@@ -45,7 +45,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except (DemoError, RuntimeError, TimeoutError) as error:
-        print(f"{error}\ndemo: failed", file=sys.stderr)
+        print(f"\n{error}\n\ndemo: failed", file=sys.stderr, flush=True)
         return 1
     return 0
 

@@ -158,6 +158,13 @@ class AirflowRest:
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.get(path, deserialize=True)["value"]
 
+    def find_xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task returned, None for nothing."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
+        entries = self.get(path)["xcom_entries"]
+        has_one = any(entry["key"] == "return_value" for entry in entries)
+        return self.xcom(dag_id, run_id, task_id) if has_one else None
+
     def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
         """Clear tasks, so that they run again."""
         self.request(
@@ -191,6 +198,10 @@ class AirflowRest:
                 time.sleep(0.2)
             else:
                 return [event for event in events if uri in {None, event["uri"]}]
+
+    def upstream_asset_events(self, dag_id: str, run_id: str) -> list[Json]:
+        """Return the asset events that started a run."""
+        return list(self.get(f"dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")["asset_events"])
 
     def wait_for_asset_events(self, uri: str, *, count: int = 1, timeout: float = 60) -> list[Json]:
         """Wait until an asset has that many events."""

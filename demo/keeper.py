@@ -20,9 +20,6 @@ from pathlib import Path
 import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
-KILL = b"kill"
-GRACE = 3.0
-"""Seconds that the command has to end by itself."""
 
 
 class Kept:
@@ -51,27 +48,15 @@ class Kept:
         """Every process of the command."""
         return psutil.Process(self._keeper.pid).children(recursive=True)
 
-    def stop(self) -> None:
-        """Ask the command to end (SIGTERM); what is left of it after the grace period is killed."""
-        self._say(b"")
-
     def kill(self) -> None:
-        """End everything at once (SIGKILL), as when a machine or a pod is lost."""
-        self._say(KILL)
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait until no process is left."""
+        """End all of it at once (SIGKILL), as when a machine is lost, and wait until no process is left."""
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.close()
         self._keeper.wait()
 
-    def _say(self, word: bytes) -> None:
-        assert self._keeper.stdin is not None
-        if not self._keeper.stdin.closed:
-            try:
-                self._keeper.stdin.write(word)
-                self._keeper.stdin.close()
-            except BrokenPipeError:
-                pass  # the command has ended by itself
+    def wait(self) -> None:
+        """Wait until the command has ended and no process is left."""
+        self._keeper.wait()
 
 
 def keep(command: list[str]) -> int:
@@ -82,23 +67,11 @@ def keep(command: list[str]) -> int:
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     )
     while (status := _bury(child)) is None:
-        readable, _, _ = select.select([sys.stdin], [], [], 0.2)
-        if readable:
-            if os.read(sys.stdin.fileno(), 4) != KILL:
-                status = _end(child)
+        released, _, _ = select.select([sys.stdin], [], [], 0.2)
+        if released:
+            status = 128 + signal.SIGKILL
             break
     _kill_all()
-    return 128 + signal.SIGKILL if status is None else status
-
-
-def _end(child: int) -> int | None:
-    """Ask the command to end, and return its exit status if it does so in time."""
-    os.kill(child, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE
-    while (status := _bury(child)) is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if status is None:
-        print(f"keeper: still there {GRACE:.0f} s after SIGTERM, killed", flush=True)
     return status
 
 

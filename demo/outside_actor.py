@@ -24,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder with the model that the job is said to make")
     parser.add_argument("--name", required=True, help="name of the model")
+    parser.add_argument("--think", type=float, default=5, metavar="SECONDS", help="time between job and registration")
     arguments = parser.parse_args()
 
     # /subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W
@@ -41,9 +42,10 @@ def main() -> int:
         say(text=f"submitted job {job.name}", job=job.name)
         while (status := client.jobs.get(job.name).status) not in FINISHED:
             time.sleep(1)
-        say(text=f"job {job.name} is {status}")
         if status != "Completed":
-            return 1
+            sys.exit(f"The job {job.name} is not Completed but {status}.")
+        say(text=f"job {job.name} is Completed")
+        time.sleep(arguments.think)
         model = client.models.create_or_update(
             Model(
                 name=arguments.name,

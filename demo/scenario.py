@@ -54,7 +54,7 @@ def play(
             timeline.follow(rest)
             runs = [run for run in rest.all_runs() if run["dag_run_id"] not in earlier]
             if failed := [run for run in runs if run["state"] == "failed"]:
-                raise DemoError(rest.failed_logs(failed[0]))
+                raise DemoError(f"{rest.failed_logs(failed[0])}\n{airflow.complaints()}")
             if Counter(run["dag_id"] for run in runs if run["state"] == "success") >= EXPECTED:
                 return
             if time.monotonic() > deadline:

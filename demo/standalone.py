@@ -81,11 +81,8 @@ class StandaloneAirflow:
     def stop(self) -> None:
         """Stop all components and remove the home."""
         self.rest.close()
-        for kept in self._running.values():
-            kept.stop()
-        for kept in self._running.values():
-            kept.wait()
-        self._running.clear()
+        for name in list(self._running):
+            self.kill_component(name)  # its home is thrown away, so nothing needs to be put in order
         shutil.rmtree(self.home)
 
     def start_component(self, name: str) -> None:
@@ -142,6 +139,12 @@ class StandaloneAirflow:
             "\n".join([f"--- {name}", *self.component_log(name).read_text(errors="replace").splitlines()[-40:]])
             for name in components or self._running
         )
+
+    def complaints(self) -> str:
+        """Return what the components logged as errors, with the few lines after each."""
+        lines = [line for name in COMPONENTS for line in self.component_log(name).read_text().splitlines()]
+        near = {n + after for n, line in enumerate(lines) if "[error " in line for after in range(4)}
+        return "\n".join(lines[n] for n in sorted(near) if n < len(lines))
 
     def command(self, *arguments: str) -> str:
         """Run `airflow ...` in this Airflow's environment and return what it prints."""

@@ -21,11 +21,11 @@ class Timeline:
         """Print what is new in Airflow."""
         for event in rest.asset_events():
             if self._is_new("event", event["id"]):
-                versions = ", ".join(describe(version) for version in event["extra"].get("versions", ()))
-                self.tell(event["source_dag_id"] or "", f"asset event on {event['name']}: {versions}")
+                self.tell(event["source_dag_id"] or "", f"asset event on {event['name']}: {versions([event])}")
         for run in rest.all_runs():
             if self._is_new("run", run["dag_run_id"], run["dag_id"]):
-                self.tell(run["dag_id"], f"run {run['dag_run_id']}")
+                by = versions(rest.upstream_asset_events(run["dag_id"], run["dag_run_id"]))
+                self.tell(run["dag_id"], f"run {run['dag_run_id']}{f', started by {by}' if by else ''}")
         for task in rest.all_task_instances():
             self._follow_task(rest, task)
 
@@ -41,6 +41,11 @@ class Timeline:
             return False
         self._told.add(fact)
         return True
+
+
+def versions(events: list[Json]) -> str:
+    """Return the versions that asset events announce."""
+    return ", ".join(describe(version) for event in events for version in event["extra"].get("versions", ()))
 
 
 def describe(value: Any) -> str:

@@ -29,6 +29,7 @@ with DAG(
         workspace=workspace,
         model_name="fraud",
         tags={"job": "{{ params.job_name }}"},
+        after_version=0,  # any with that tag, also one that is registered before this task begins
         deferrable=True,
         poke_interval=2,
         timeout=600,
