@@ -60,7 +60,7 @@ class Service:
         self.clock = Clock(config.clock_rate)
         self.store = Store(config.root / "state.sqlite")
         self.holders = Holders(self.store)
-        self.directory = Directory(self.store, self.clock, config.tenant_id, config.signing_key)
+        self.directory = Directory(self.store, config.tenant_id, config.signing_key)
         self.storage = Storage(
             config.account,
             config.account_key,
@@ -201,7 +201,7 @@ async def _never() -> Message:
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         body += message.get("body", b"")

@@ -19,7 +19,7 @@ VERSION = "3.35.0"
 _MAIN = Path("node_modules/azurite/dist/src/azurite.js")
 _LIFELINE = """
 const parent = Number(process.env.AZUREML_EMULATOR_PARENT);
-setInterval(() => { if (process.ppid !== parent) process.exit(0); }, 250);
+setInterval(() => { if (process.ppid !== parent) process.exit(0); }, 250).unref();
 require(process.argv[1]);
 """
 
@@ -96,6 +96,8 @@ def start(config: Config, certificates: Certificates) -> Child:
     ]
     for service in ("blob", "queue", "table"):
         options += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(config.ports[service])]
+    for service in ("blob", "queue"):
+        options += [f"--{service}KeepAliveTimeout", "300"]
     return Child(
         "Azurite",
         [runtime, "-e", _LIFELINE, "--", str(main), *options, "--silent"],

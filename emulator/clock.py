@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 class Clock:
     """Seconds since the epoch, at a rate of its own: 1 is real time, 0 stands still, 60 is a minute a second.
 
-    Jobs, long-running operations, token life time and throttling follow this clock. Storage does not: Azurite
-    lives in real time, so the signatures handed out for it do as well.
+    Jobs, long-running operations and throttling follow this clock. Tokens and storage signatures do not, as those who
+    check their life time (azure-identity, Azurite) live in real time.
     """
 
     def __init__(self, rate: float = 1.0) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -75,7 +76,7 @@ def _managed_identity(service: Service, request: Request) -> Response:
     return JSONResponse(
         {
             "access_token": service.directory.issue(principal, resource),
-            "expires_on": str(int(service.clock.now()) + service.directory.lifetime),
+            "expires_on": str(int(time.time()) + service.directory.lifetime),
             "resource": resource,
             "token_type": "Bearer",
             "client_id": principal.client_id,
@@ -223,6 +224,12 @@ def token(service: Service, arguments: Arguments) -> Any:
     if principal is None:
         raise KeyError(arguments.get("client_id"))
     return service.directory.issue(principal, arguments.get("resource", "https://management.azure.com"))
+
+
+@command
+def expire_tokens(service: Service, arguments: Arguments) -> None:
+    """Let every token handed out so far be expired."""
+    service.directory.expire()
 
 
 # Workspaces ----------------------------------------------------------------------------------------------------------

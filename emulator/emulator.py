@@ -118,7 +118,11 @@ class Emulator:
         resource_group: str = "emulator",
     ) -> None:
         self._persist = Path(persist).expanduser().resolve() if persist is not None else None
-        self._names = {"workspace_name": workspace_name, "resource_group": resource_group, "location": location}
+        self._names: dict[str, Any] = {
+            "workspace_name": workspace_name,
+            "resource_group": resource_group,
+            "location": location,
+        }
         self._ports = dict(ports or {})
         self._settings: dict[str, Any] = {
             "jobs": jobs,
@@ -225,6 +229,11 @@ class Emulator:
     def pids(self) -> dict[str, int]:
         """The process ids, by name."""
         return {name: child.pid for name, child in self._children.items()}
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports on loopback, by name."""
+        return dict(self._config.ports)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -459,6 +468,10 @@ class Emulator:
     def token(self, client_id: str | None = None, resource: str = "https://management.azure.com") -> str:
         """Return an access token."""
         return str(self._control("token", client_id=client_id, resource=resource))
+
+    def expire_tokens(self) -> None:
+        """Let every access token handed out so far be expired: calls with one answer 401."""
+        self._control("expire_tokens")
 
     def job(self, name: str, workspace: str | None = None) -> Job:
         """Return a job to drive, in the first workspace unless another is named."""

@@ -178,7 +178,7 @@ def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None =
 
 def _submit_children(exchange: Exchange, name: str, sent: Properties) -> None:
     """Create the parts of a pipeline, the first trials of a sweep; they move when their parent does."""
-    common = {"experimentName": sent.get("experimentName"), "tags": {}, "isArchived": False}
+    common: Properties = {"experimentName": sent.get("experimentName"), "tags": {}, "isArchived": False}
     if sent["jobType"] == "Pipeline":
         for node, spec in (sent.get("jobs") or {}).items():
             properties = {
@@ -244,7 +244,7 @@ def cancel_job(exchange: Exchange, name: str) -> Reply:
     service, holder = exchange.service, exchange.workspace
     job = find(exchange, name)
     if job["status"] not in TERMINAL:
-        script = [
+        script: list[Step] = [
             {"status": "CancelRequested", "seconds": service.config.cancel_seconds},
             {"status": "Canceled", "seconds": None},
         ]

@@ -41,7 +41,7 @@ class Operations:
 
 
 @route("GET", "{location}/mfeOperationResults/{identifier}")
-def operation_result(exchange: Exchange, location: str, identifier: str, subscription_: str = "") -> Reply:
+def operation_result(exchange: Exchange, identifier: str) -> Reply:
     """Answer 202 while an operation runs and 200 with nothing when it is done."""
     service = exchange.service
     operation = service.operations.find(identifier)
@@ -52,16 +52,16 @@ def operation_result(exchange: Exchange, location: str, identifier: str, subscri
 
 
 @route("GET", "{location}/computeOperationsStatus/{identifier}")
-def compute_operation(exchange: Exchange, location: str, identifier: str, subscription_: str = "") -> Reply:
+def compute_operation(exchange: Exchange, identifier: str) -> Reply:
     """Answer how a compute operation stands."""
     operation = exchange.service.operations.find(identifier)
     if exchange.now < operation["due"]:
-        return ok({"status": "InProgress"}, **{"Retry-After": str(exchange.service.config.retry_after)})
+        return ok({"status": "InProgress"}, {"Retry-After": str(exchange.service.config.retry_after)})
     return ok({"status": "Succeeded", "percentComplete": 100.0})
 
 
 @route("GET", "{location}/mfeOperationsStatus/{identifier}")
-def operation_status(exchange: Exchange, location: str, identifier: str, subscription_: str = "") -> Reply:
+def operation_status(exchange: Exchange, identifier: str) -> Reply:
     """Answer how an endpoint's, deployment's or schedule's operation stands; each kind has members of its own."""
     service = exchange.service
     operation = service.operations.find(identifier)
@@ -81,4 +81,4 @@ def operation_status(exchange: Exchange, location: str, identifier: str, subscri
     elif kind == "s" and not running:
         body["startTime"] = timestamp(int(operation["start"]))
         body["endTime"] = timestamp(int(operation["due"]))
-    return ok(body, **({"Retry-After": str(service.config.retry_after)} if running else {}))
+    return ok(body, {"Retry-After": str(service.config.retry_after)} if running else None)

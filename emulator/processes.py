@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_READY = "ready"
+_READY = "* serving *"
 _PARENT = "AZUREML_EMULATOR_PARENT"
 _WATCH_EVERY = 0.25
 

@@ -23,7 +23,7 @@ _ROOTS = {
     f"/providers/{PROVIDER}/workspaces/{{workspace_}}",
     "{registry}": "/mferp/managementfrontend/subscriptions/{subscription_}/resourceGroups/{group_}"
     f"/providers/{PROVIDER}/registries/{{registry_}}",
-    "{location}": f"/subscriptions/{{subscription_}}/providers/{PROVIDER}/locations/{{location}}",
+    "{location}": f"/subscriptions/{{subscription_}}/providers/{PROVIDER}/locations/{{location_}}",
 }
 
 
@@ -142,6 +142,6 @@ def route(method: str, *templates: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def ok(body: Any, status: int = 200, **headers: str) -> Reply:
+def ok(body: Any, headers: dict[str, str] | None = None) -> Reply:
     """Return a plain JSON answer."""
-    return Reply(status, body, headers)
+    return Reply(200, body, headers or {})

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ _open: dict[tuple[str, int], asyncio.Transport] = {}
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """HTTP, with the open connections at hand so that a fault can drop one."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._peer = transport.get_extra_info("peername")
         _open[self._peer] = transport
@@ -48,7 +49,15 @@ def abort(scope: Scope) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to us, as there are two of them."""
+    """A server that leaves the signals to us, as there are two of them, and tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -81,8 +90,7 @@ async def _run(config: Config) -> None:
     sockets = listen(config.ports["service"]), listen(config.ports["control"])
     work = asyncio.create_task(service.run())
     serving = asyncio.gather(front.serve([sockets[0]]), back.serve([sockets[1]]))
-    while not (front.started and back.started) and not serving.done():
-        await asyncio.sleep(0.005)
+    await asyncio.gather(front.serving.wait(), back.serving.wait())
     ready()
     await serving
     work.cancel()

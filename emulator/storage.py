@@ -94,13 +94,16 @@ class Storage:
         sas = self.account_sas(services="bq", types="sco", rights="rwdlacup")
         url = f"/{self.account}{path}?{urlencode(query)}{'&' if query else ''}{sas}"
         connection = self._connection(service)
-        try:
-            connection.request(method, url, body, {"x-ms-version": _VERSION, **(headers or {})})
-            answer = connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            raise
+        for last in (False, True):
+            try:
+                connection.request(method, url, body, {"x-ms-version": _VERSION, **(headers or {})})
+                answer = connection.getresponse()
+                text = answer.read()
+                break
+            except (OSError, http.client.HTTPException):
+                connection.close()  # kept open for too long; the next request opens it anew
+                if last:
+                    raise
         if answer.status not in allowed:
             raise RuntimeError(f"Azurite refused {method} {path}: {answer.status} {text.decode(errors='replace')}")
 

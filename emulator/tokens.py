@@ -11,13 +11,14 @@ import hashlib
 import hmac
 import json
 import secrets
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from .arm import PROVIDER, Author, Reply, ServiceError, gateway_error
-from .clock import Clock, timestamp
+from .clock import timestamp
 from .routing import Exchange, ok, route
 from .state import Store
 
@@ -81,10 +82,11 @@ def _decode(part: str) -> bytes:
 class Directory:
     """Principals, grants and the tokens made out to them."""
 
-    def __init__(self, store: Store, clock: Clock, tenant: str, key: str) -> None:
+    def __init__(self, store: Store, tenant: str, key: str) -> None:
         self.tenant = tenant
-        self._store, self._clock, self._key = store, clock, key.encode()
+        self._store, self._key = store, key.encode()
         self.lifetime = LIFETIME
+        self._expired: float = (store.get("settings", "tokens") or {"expired": 0.0})["expired"]
         self._principals = {
             entry.name: Principal(**entry.document) for entry in store.entries("principals", newest_first=False)
         }
@@ -120,7 +122,7 @@ class Directory:
 
     def issue(self, principal: Principal, resource: str) -> str:
         """Return an access token for a resource such as https://management.azure.com."""
-        now = int(self._clock.now())
+        now = int(time.time())
         claims = {
             "aud": resource.rstrip("/"),
             "iss": f"https://sts.windows.net/{self.tenant}/",
@@ -131,10 +133,16 @@ class Directory:
             "oid": principal.object_id,
             "tid": self.tenant,
             "ver": "1.0",
+            "issued": time.time(),
         }
         head = _encode(b'{"typ":"JWT","alg":"HS256"}')
         signed = f"{head}.{_encode(json.dumps(claims).encode())}"
         return f"{signed}.{_encode(self._sign(signed))}"
+
+    def expire(self) -> None:
+        """Let every token handed out so far be expired."""
+        self._expired = time.time()
+        self._store.put("settings", "tokens", {"expired": self._expired})
 
     def _sign(self, text: str) -> bytes:
         return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
@@ -158,10 +166,11 @@ class Directory:
         if scheme.lower() != "bearer" or not token:
             raise self._refused("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
         claims = self._claims(token)
-        if claims["exp"] <= self._clock.now():
+        if claims["exp"] <= time.time() or claims["issued"] <= self._expired:
             raise self._refused(
                 "ExpiredAuthenticationToken",
-                f"The access token expiry UTC time '{timestamp(claims['exp'])}' is earlier than current UTC time.",
+                f"The access token expiry UTC time '{timestamp(claims['exp'])}' is earlier than current UTC time "
+                f"'{timestamp(time.time())}'.",
             )
         principal = self._principals.get(claims["appid"])
         if principal is None:

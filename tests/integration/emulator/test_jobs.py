@@ -1,0 +1,137 @@
+"""Jobs and run history, through the SDK itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning:azure", "ignore::DeprecationWarning")
+
+
+def command(**options: Any) -> Any:
+    from azure.ai.ml import command as build
+
+    return build(**{"command": "echo hi", "environment": "azureml:env:1", "compute": "cpu", **options})
+
+
+def test_a_command_job_runs_on_by_itself(ml: Any, folder: Path, azureml_emulator: Any) -> None:
+    job = ml.jobs.create_or_update(command(code=str(folder), tags={"emulator.duration": "0.2"}))
+    assert job.status == "Starting"
+
+    azureml_emulator.advance(60)
+    assert ml.jobs.get(job.name).status == "Completed"
+    history = [status for status, _ in azureml_emulator.job(job.name).history]
+    assert history == ["Starting", "Preparing", "Queued", "Running", "Finalizing", "Completed"]
+    assert azureml_emulator.unknown_routes == []
+
+
+def test_the_same_code_is_uploaded_once(ml: Any, folder: Path, azureml_emulator: Any) -> None:
+    ml.jobs.create_or_update(command(code=str(folder)))
+    first = len(azureml_emulator.calls("POST", "startPendingUpload"))
+    ml.jobs.create_or_update(command(code=str(folder)))
+
+    assert (first, len(azureml_emulator.calls("POST", "startPendingUpload"))) == (1, 1)
+
+
+def test_a_driven_job_stays_where_it_is_put(ml: Any, azureml_emulator: Any) -> None:
+    azureml_emulator.script_jobs([("Starting", None)])
+    job = ml.jobs.create_or_update(command())
+    azureml_emulator.advance(3600)
+    assert ml.jobs.get(job.name).status == "Starting"
+
+    azureml_emulator.job(job.name).set_status("Running")
+    assert ml.jobs.get(job.name).status == "Running"
+
+
+def test_a_script_says_how_long_each_status_lasts(ml: Any, azureml_emulator: Any) -> None:
+    azureml_emulator.script_jobs([("Starting", 10), ("Running", 100), "Completed"])
+    name = ml.jobs.create_or_update(command()).name
+
+    statuses = [ml.jobs.get(name).status]
+    for seconds in (11, 100):
+        azureml_emulator.advance(seconds)
+        statuses.append(ml.jobs.get(name).status)
+    assert statuses == ["Starting", "Running", "Completed"]
+
+
+def test_a_finished_job_has_outputs_and_registers_the_named_ones(
+    ml: Any, azureml_emulator: Any, tmp_path: Path
+) -> None:
+    from azure.ai.ml import Output
+
+    azureml_emulator.script_jobs([("Running", None)])
+    outputs = {"model": Output(type="custom_model", name="fraud"), "rows": Output(type="uri_folder", name="rows")}
+    job = ml.jobs.create_or_update(command(outputs=outputs))
+    azureml_emulator.job(job.name).complete(files={"rows": {"part/0.csv": "1,2"}, "default": {"log.txt": b"done"}})
+
+    assert ml.models.get("fraud", label="latest").version == "1"
+    assert ml.models.get("fraud", "1").job_name == job.name
+    assert ml.data.get("rows", "1").path.endswith(f"/azureml/{job.name}/rows/")
+    assert set(ml.jobs.get(job.name).outputs) == {"model", "rows", "default"}
+
+
+def test_an_output_of_a_finished_job_is_downloaded(ml: Any, azureml_emulator: Any, tmp_path: Path) -> None:
+    from azure.ai.ml import Output
+
+    azureml_emulator.script_jobs([("Running", None)])
+    job = ml.jobs.create_or_update(command(outputs={"rows": Output(type="uri_folder")}))
+    azureml_emulator.job(job.name).complete(files={"rows": {"part/0.csv": "1,2"}})
+    ml.jobs.download(job.name, download_path=str(tmp_path), output_name="rows")
+
+    assert (tmp_path / "named-outputs" / "rows" / "part" / "0.csv").read_text() == "1,2"
+
+
+def test_the_reason_of_a_failure_is_in_run_history_alone(ml: Any, azureml_emulator: Any, capsys: Any) -> None:
+    from azure.ai.ml.exceptions import JobException
+
+    azureml_emulator.script_jobs([("Running", None)])
+    name = ml.jobs.create_or_update(command()).name
+    azureml_emulator.job(name).fail("UserError", "the script ended with 1")
+
+    assert ml.jobs.get(name).status == "Failed"
+    with pytest.raises(JobException, match="the script ended with 1"):
+        ml.jobs.stream(name)
+
+
+def test_a_job_is_cancelled(ml: Any, azureml_emulator: Any) -> None:
+    azureml_emulator.script_jobs([("Running", None)])
+    name = ml.jobs.create_or_update(command()).name
+    poller = ml.jobs.begin_cancel(name)
+    azureml_emulator.advance(5)
+    poller.result()
+
+    assert ml.jobs.get(name).status == "Canceled"
+
+
+def test_jobs_are_listed_newest_first_and_by_tag(ml: Any) -> None:
+    names = [ml.jobs.create_or_update(command(tags={"n": str(n)})).name for n in range(2)]
+
+    assert [job.name for job in ml.jobs.list()] == names[::-1]
+    assert [job.name for job in ml.jobs.list(tag="n=0")] == names[:1]
+
+
+def test_an_archived_job_is_hidden(ml: Any) -> None:
+    name = ml.jobs.create_or_update(command()).name
+    ml.jobs.archive(name)
+
+    assert list(ml.jobs.list()) == []
+    assert ml.jobs.get(name).name == name
+
+
+def test_a_missing_job_is_not_found(ml: Any) -> None:
+    with pytest.raises(ResourceNotFoundError, match="Job nothing not found"):
+        ml.jobs.get("nothing")
+
+
+async def test_run_history_tells_the_error_twice_nested(rest: Any, azureml_emulator: Any, workspace_id: str) -> None:
+    azureml_emulator.script_jobs([("Running", 5), {"status": "Failed", "error": {"message": "boom"}}])
+    await rest("PUT", "/jobs/j1", {"properties": {"jobType": "Command", "command": "x", "environmentId": "e"}})
+    azureml_emulator.advance(6)
+
+    discovery = (await rest("GET", "https://westeurope.api.azureml.ms/discovery")).json()
+    run = (await rest("GET", f"{discovery['api']}/history/v1.0{workspace_id}/runs/j1")).json()
+    assert (run["status"], run["error"]["error"]["message"], run["duration"]) == ("Failed", "boom", "00:00:05.0000000")
+    assert "error" not in (await rest("GET", "/jobs/j1")).json()["properties"]
