@@ -1,0 +1,76 @@
+"""The command, as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "airflow_provider_azureml.emulator.cli"]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*COMMAND, "--persist", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    pytest.fail(f"no {text!r} in {lines}")
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_what_to_paste_shows_calls_and_stops_cleanly(
+    running: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    lines = read_until(running, "Ctrl-C")
+    exports = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines if line.startswith("export "))
+    assert {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY"} <= set(exports)
+    assert any(line.startswith("airflow connections add azureml --conn-json '{") for line in lines)
+    pids = children(running.pid)
+    assert len(pids) == 3
+
+    subprocess.run(
+        [sys.executable, "-c", "import requests; requests.get('https://management.azure.com/nothing')"],
+        env={**os.environ, **exports},
+        check=True,
+    )
+    assert "401 GET" in read_until(running, "/nothing")[-1]
+
+    running.send_signal(number)
+    assert running.stdout is not None
+    assert "Traceback" not in running.stdout.read()
+    assert running.wait(10) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_an_error_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = subprocess.run([*COMMAND, "--persist", str(tmp_path / "file")], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("azureml-emulator: cannot write to ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_azurite_is_installed_once() -> None:
+    done = subprocess.run([*COMMAND, "install-azurite"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("azurite.js")
