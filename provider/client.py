@@ -156,16 +156,14 @@ class WorkspaceClient:
             return "1"
         return str((container.get("properties") or {}).get("nextVersion") or "1")
 
-    async def put_version(self, kind: Kind, name: str, version: str, body: dict[str, Any]) -> tuple[AssetVersion, bool]:
+    async def put_version(self, kind: Kind, name: str, version: str, body: dict[str, Any]) -> AssetVersion:
         """
         Make a version, or update one that exists (AzureML does not tell them apart beforehand).
 
         Never repeated here: whoever calls must first look whether an attempt that got no answer acted after all.
-
-        :return: the version, and whether it is new.
         """
         answer = await self._send("PUT", _versions(kind, name, version), json=body, retry=False)
-        return asset_version(kind, answer.body), answer.status == 201
+        return asset_version(kind, answer.body)
 
     # Jobs
 

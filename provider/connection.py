@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +182,7 @@ class WorkspaceConnection:
         return self._credential(ClientSecretCredential, DefaultAzureCredential)  # type: ignore[no-any-return]
 
     def _credential(self, client_secret_credential: Any, default_credential: Any) -> Any:
+        _quieten_azure_logging()
         if self.client_id:
             return client_secret_credential(
                 self.tenant_id, self.client_id, self.client_secret, authority=self.cloud.authority
@@ -193,6 +195,14 @@ class WorkspaceConnection:
         return default_credential(
             authority=self.cloud.authority, **{key: value for key, value in chosen.items() if value}
         )
+
+
+def _quieten_azure_logging() -> None:
+    """Keep azure-core's record of each request, 15 lines at INFO, out of task logs; a level that somebody set stays."""
+    for name in ("azure.core.pipeline.policies.http_logging_policy", "azure.identity"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
 
 
 def _extra(connection: Connection) -> dict[str, str]:

@@ -167,7 +167,7 @@ class Registration:
             if existing := await self._find(version):
                 return existing if self._is_ours(existing) else None
             try:
-                made, is_new = await self.client.put_version(self.kind, self.spec["name"], version, body)
+                return await self.client.put_version(self.kind, self.spec["name"], version, body)
             except RequestRefusedError as error:
                 if error.status in _REFUSED_FOR_EXISTING and await self._find(version):
                     continue
@@ -179,8 +179,6 @@ class Registration:
                 log.warning("%s Looking again in %.0f s.", error, wait)
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, 30)
-            else:
-                return made if is_new else None
 
 
 def _storage_credential(secret: str) -> Any:

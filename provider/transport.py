@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
 
 # What ARM itself answers where the resource provider is not even asked: recorded_shapes, "workspace missing".
-_MISSING_SCOPES = {"ResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound", "InvalidSubscriptionId"}
+_MISSING_SCOPES = {"ResourceNotFound", "ParentResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound", "InvalidSubscriptionId"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,16 @@ class Transport:
                 RequestIdPolicy(),
                 HeadersPolicy(),
                 UserAgentPolicy(USER_AGENT),
-                # Few and short: whoever waits long plans its own next attempt around Retry-After.
-                AsyncRetryPolicy(retry_total=5, retry_backoff_factor=0.5, retry_backoff_max=30, timeout=300),
+                # Up to ten minutes: throttling must not fail a task. It waits as long as Retry-After says.
+                AsyncRetryPolicy(
+                    retry_total=10,
+                    retry_connect=10,
+                    retry_read=10,
+                    retry_status=10,
+                    retry_backoff_factor=0.5,
+                    retry_backoff_max=60,
+                    timeout=600,
+                ),
                 AsyncBearerTokenCredentialPolicy(self._credential, connection.cloud.arm_scope),
             ],
             connection_timeout=20,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pathspec
 
-from .errors import PermissionDeniedError, SpecError, TransientError
+from .errors import NotFoundError, PermissionDeniedError, SpecError, TransientError
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -168,6 +168,8 @@ def upload(source: Source, datastore: Datastore, prefix: str, *, credential: Cal
                 "Storage Blob Data Contributor, or give the datastore credentials."
             )
             raise PermissionDeniedError(f"Upload to {where} was refused ({code}). {how}") from None
+        if error.status_code == 404:
+            raise NotFoundError(f"Upload to {where} failed: {code}. Correct the datastore.") from None
         raise TransientError(f"Upload to {where} failed ({code}).") from None
     except AzureError as error:
         raise TransientError(f"Upload to {datastore.account_url} failed: {type(error).__name__}.") from None

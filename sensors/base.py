@@ -120,5 +120,6 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
     def _failure(self, error: JobFailedError) -> Exception:
         """Return what ends the task: like ExternalTaskSensor, a failure of what is watched is a skip if asked for."""
         if self.soft_fail or self.never_fail:
+            self.log.warning("%s", error)  # Airflow replaces the text of a skip after a deferral.
             return AirflowSkipException(str(error))
         return error

@@ -1,0 +1,170 @@
+"""The provider's own code against the emulator: real SDKs, real storage, a task context made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from airflow_provider_azureml.datasets import Workspace
+from airflow_provider_azureml.provider.client import WorkspaceClient
+from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+
+
+class StateStore:
+    """Airflow's task state store for one task instance: it survives retries."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.dumps(value)
+
+
+class TaskInstance:
+    """As much of Airflow's running task instance as the operators touch."""
+
+    dag_id, run_id, map_index = "dag", "manual__1", -1
+
+    def __init__(self, task_id: str, max_tries: int) -> None:
+        self.task_id, self.max_tries = task_id, max_tries
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+
+class TaskRunner:
+    """Runs one operator as Airflow would, over several tries; `clear()` makes the next one a new run of the task."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        with DAG("dag"):
+            self.operator = make()
+        self.store = StateStore()
+        self.while_deferred: Callable[[], Any] = lambda: None
+        self.cleared = 0
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {
+            "ti": self.ti,
+            "task": self.operator,
+            "task_state_store": self.store,
+            "outlet_events": self.events,
+        }
+
+    def run(self) -> Any:
+        """Run a try; a deferral goes through the trigger, as its database row would tell it, and comes back."""
+        self.ti = TaskInstance(self.operator.task_id, self.cleared + (self.operator.retries or 0))
+        self.events = OutletEventAccessors()
+        self.deferral: TaskDeferred | None = None
+        try:
+            result = self.operator.execute(self.context)
+        except TaskDeferred as deferral:
+            self.deferral = deferral
+            self.while_deferred()
+            event = asyncio.run(fire(deferral.trigger))
+            result = self.operator.resume_execution(deferral.method_name, {"event": event}, self.context)
+        return json.loads(json.dumps(result))
+
+    def clear(self) -> None:
+        self.cleared += 1
+
+    def announced(self, asset: Any) -> list[dict[str, Any]]:
+        return self.events[asset].extra.get("versions", [])
+
+
+async def fire(trigger: Any) -> Any:
+    """Store a trigger and load it again, as Airflow does, and return its first event."""
+    path, fields = trigger.serialize()
+    again = locate(path)(**json.loads(json.dumps(fields)))
+    async for event in again.run():
+        return json.loads(json.dumps(event.payload))
+    raise AssertionError("the trigger ended without an event")
+
+
+@pytest.fixture
+def ws(azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A clean workspace, with the Airflow connection `azureml` to it."""
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML", azureml_emulator.connection_json)
+    extra = azureml_emulator.connection["extra"]
+    return Workspace(extra["subscriptionId"], extra["resource_group_name"], extra["workspace_name"])
+
+
+@pytest.fixture
+def task() -> Callable[..., TaskRunner]:
+    def make(operator: type, **arguments: Any) -> TaskRunner:
+        return TaskRunner(lambda: operator(task_id="it", conn_id="azureml", **arguments))
+
+    return make
+
+
+@pytest.fixture
+def ask(ws: Workspace) -> Iterator[Callable[..., Any]]:
+    """Ask the workspace something with the provider's own client: `ask(lambda client: client.get_job("j"))`."""
+
+    def run(question: Callable[[WorkspaceClient], Any]) -> Any:
+        async def answer() -> Any:
+            async with WorkspaceClient(AzureMachineLearningHook("azureml").get_workspace_connection()) as client:
+                answer = question(client)
+                return [item async for item in answer] if hasattr(answer, "__aiter__") else await answer
+
+        return asyncio.run(answer())
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two files, as users upload them."""
+    source = tmp_path / "source"
+    (source / "nested").mkdir(parents=True)
+    (source / "a.txt").write_text("alpha")
+    (source / "nested" / "b.txt").write_text("beta")
+    return source
+
+
+@pytest.fixture
+def blobs(azureml_emulator: Any) -> Callable[[], dict[str, bytes]]:
+    """All blobs that the provider has uploaded to the workspace's default datastore: name -> bytes."""
+    from azure.storage.blob import ContainerClient
+
+    def read() -> dict[str, bytes]:
+        connection = AzureMachineLearningHook("azureml").get_workspace_connection()
+
+        async def datastore() -> Any:
+            async with WorkspaceClient(connection) as client:
+                return await client.get_datastore()
+
+        store = asyncio.run(datastore())
+        with ContainerClient(store.account_url, store.container, credential=azureml_emulator.storage_key) as container:
+            names = container.list_blob_names(name_starts_with="airflow/")
+            return {name: container.download_blob(name).readall() for name in names}
+
+    return read
+
+
+@pytest.fixture
+def submit(ws: Workspace, azureml_emulator: Any) -> Callable[..., str]:
+    """Submit a command job as somebody outside of Airflow does, with the SDK; returns its name."""
+
+    def run(script: list[Any] | None = None) -> str:
+        from azure.ai.ml import command
+
+        azureml_emulator.script_jobs(script)
+        with AzureMachineLearningHook("azureml").ml_client() as ml:
+            job = command(command="echo", environment="azureml://registries/azureml/environments/e/versions/1")
+            return str(ml.jobs.create_or_update(job).name)
+
+    return run
