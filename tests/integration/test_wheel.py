@@ -1,0 +1,46 @@
+"""What users install: the wheel, in an environment of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import airflow_provider_azureml
+
+ROOT = Path(airflow_provider_azureml.__file__).parent
+PACKAGE = "airflow_provider_azureml"
+
+IMPORT_ALL = """
+import importlib, pkgutil, airflow_provider_azureml as package
+names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    if not name.endswith((".__main__", ".pytest_plugin")):
+        importlib.import_module(name)
+print(len(names), package.__file__)
+"""
+
+
+def uv(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], check=True, cwd=ROOT)
+
+
+def test_the_wheel_holds_the_package_alone_and_every_module_of_it_imports(tmp_path):
+    uv("build", "--wheel", "--out-dir", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert {name.split("/")[0] for name in files} == {PACKAGE}
+    folders = {name.split("/")[1] for name in files if name.count("/") > 1}
+    assert folders == {"datasets", "provider", "sensors", "emulator"}
+    assert f"{PACKAGE}/py.typed" in files
+
+    environment = tmp_path / "environment"
+    uv("venv", "--python", sys.executable, str(environment))
+    python = str(environment / "bin" / "python")
+    uv("pip", "install", "--python", python, "-c", "constraints.txt", f"{wheel}[emulator]")
+    done = subprocess.run([python, "-c", IMPORT_ALL], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    count, where = done.stdout.splitlines()[-1].split()
+    assert int(count) == len([name for name in files if name.endswith(".py")]) - 1
+    assert where.startswith(str(environment))

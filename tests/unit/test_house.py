@@ -1,0 +1,120 @@
+"""The house keeps its order: floors, imports, packages, what Airflow is told."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_azureml
+
+ROOT = Path(airflow_provider_azureml.__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGE = "airflow_provider_azureml"
+FLOORS = ["datasets", "provider", "sensors"]
+SHIPPED = [*FLOORS, "emulator"]
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of this package that a module imports, anywhere in it, e.g. {"provider.errors"}."""
+    here = path.relative_to(ROOT).with_suffix("").parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found.add(".".join([*here[: -node.level], *(node.module or "").split(".")]).rstrip("."))
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            assert not any(name.split(".")[0] == PACKAGE for name in names), f"{path}: use relative imports"
+    return found
+
+
+@pytest.mark.parametrize("path", modules(*SHIPPED), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_floor_imports_only_from_itself_and_from_floors_below(path):
+    home = path.relative_to(ROOT).parts[0]
+    allowed = [home] if home == "emulator" else FLOORS[: FLOORS.index(home) + 1]
+    assert {name.split(".")[0] for name in imported(path)} <= {*allowed, ""}
+
+
+def test_pyproject_names_exactly_the_packages_that_there_are():
+    folders = {path.parent for path in modules(*SHIPPED) if path.name == "__init__.py"}
+    expected = {PACKAGE} | {".".join([PACKAGE, *folder.relative_to(ROOT).parts]) for folder in folders}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
+    assert {path.parent for path in modules(*SHIPPED)} == folders, "a folder with modules but no __init__.py"
+
+
+def test_bare_datasets_or_sensors_cannot_be_imported():
+    code = "import importlib.util as u; assert not any(map(u.find_spec, ['datasets', 'sensors', 'provider']))"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=ROOT.parent)
+
+
+def test_what_dag_files_and_the_triggerer_import_loads_no_azure_package():
+    """Each would cost every DAG parse: azure-ai-ml alone 3 to 4 seconds."""
+    public = [
+        ".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts])
+        for path in modules("datasets", "provider/operators", "provider/triggers", "sensors")
+    ]
+    public += [f"{PACKAGE}.provider.hook", f"{PACKAGE}.provider.links"]
+    code = f"import sys, importlib; [importlib.import_module(m) for m in {public!r}]; " + (
+        "print([m for m in sys.modules if m.split('.')[0] in ('azure', 'aiohttp', 'msrest')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_airflow_is_told_fits_its_schema_and_can_be_imported():
+    info = airflow_provider_azureml.get_provider_info()
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(info, schema)
+    (uris,) = info["asset-uris"]
+    paths = [
+        info["connection-types"][0]["hook-class-name"],
+        *info["extra-links"],
+        *(uris[key] for key in ("handler", "factory", "to_openlineage_converter")),
+    ]
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        assert hasattr(__import__(module, fromlist=[name]), name), path
+
+
+def test_airflow_lists_the_provider_with_its_form():
+    from airflow.providers_manager import ProvidersManager
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+    assert "airflow-provider-azureml" in ProvidersManager().providers
+    assert ProvidersManagerTaskRuntime().hooks["azure_machine_learning"].hook_name == "Azure Machine Learning"
+
+
+def test_the_exceptions_are_as_the_tree_in_their_module_draws_them():
+    from airflow_provider_azureml.provider import errors
+
+    drawn = {
+        word
+        for line in errors.__doc__.splitlines()
+        for word in line.split()
+        if word.endswith("Error") and word[0] != "`"
+    }
+    real = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert drawn == real
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_a_machine():
+    words = ["pypi" + ".org", "registry.npmjs" + ".org", "--index" + "-url", "/work" + "/main"]
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, tracked.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.suffix not in (".png",):
+            text = path.read_text(errors="replace")
+            assert not [word for word in words if word in text], name
