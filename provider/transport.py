@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
 
 # What ARM itself answers where the resource provider is not even asked: recorded_shapes, "workspace missing".
-_MISSING_SCOPES = {"ResourceNotFound", "ParentResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound", "InvalidSubscriptionId"}
+_MISSING_SCOPES = {
+    "ResourceNotFound",
+    "ParentResourceNotFound",
+    "ResourceGroupNotFound",
+    "SubscriptionNotFound",
+    "InvalidSubscriptionId",
+}
 
 
 @dataclass(frozen=True, slots=True)
