@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from ..datasets.workspace import Kind
-from .errors import AzureMachineLearningError, NotFoundError, SpecError, TransientError
+from .errors import NotFoundError, SpecError, TransientError
+from .run_history import RunHistory
 from .shapes import Datastore, Job, asset_version
 from .states import JobOutcome
 from .transport import Answer, Transport
@@ -51,7 +52,7 @@ class WorkspaceClient:
         self._transport = transport or Transport(connection)
         self._owns_transport = transport is None
         self._retry = retry
-        self._history: str | None = None
+        self.history = RunHistory(self)
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -88,6 +89,11 @@ class WorkspaceClient:
             if not (link := page.get("nextLink")):
                 return
             page = (await self._transport.request("GET", link, retry=self._retry)).body
+
+    async def request(self, method: str, url: str, *, params: dict[str, str] | None = None) -> dict[str, Any]:
+        """Ask one of AzureML's other services, at an absolute URL, and return its JSON."""
+        body = (await self._transport.request(method, url, params=params, retry=self._retry)).body
+        return body if isinstance(body, dict) else {}
 
     # Workspace and datastores
 
@@ -179,26 +185,13 @@ class WorkspaceClient:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""
         await self._send("POST", f"/jobs/{_segment(name)}/cancel")
 
-    async def get_failure_reason(self, name: str) -> str:
+    async def get_compute(self, name: str) -> dict[str, Any]:
         """
-        Return why a job failed, in the service's own words; never raises for want of them.
+        Return a compute as ARM describes it.
 
-        The text is in run history, not in ARM's job body (recorded_shapes/README.md, "Jobs").
+        :raises NotFoundError: there is none of that name.
         """
-        try:
-            if self._history is None:
-                discovery_url = (await self.get_workspace())["properties"]["discoveryUrl"]
-                api = (await self._transport.request("GET", discovery_url, retry=self._retry)).body["api"]
-                self._history = f"{api}/history/v1.0{self.connection.workspace.id}"
-            url = f"{self._history}/runs/{_segment(name)}"
-            run = (await self._transport.request("GET", url, retry=self._retry)).body
-        except (AzureMachineLearningError, KeyError, TypeError) as error:
-            log.warning("Run history gave no reason for job %s: %s", name, error)
-            return "Its reason could not be read from run history (see the log)."
-        error_body = ((run.get("error") or {}).get("error")) or {}
-        if message := error_body.get("message"):
-            return f"{error_body.get('code') or 'Error'}: {str(message).strip()}"
-        return str(run.get("cancelationReason") or "AzureML gives no reason.")
+        return await self._get(f"/computes/{_segment(name)}")
 
     # Waiting: one look, and the loop around it. Sensors look from a worker, triggers loop.
 
@@ -220,7 +213,7 @@ class WorkspaceClient:
         if job.outcome is JobOutcome.SUCCEEDED:
             return job
         if job.outcome is JobOutcome.FAILED:
-            raise job.failure(await self.get_failure_reason(name))
+            raise job.failure(await self.history.failure_reason(name))
         if job.outcome is JobOutcome.PAUSED and fail_on_paused:
             raise job.failure("Somebody paused it, and this task counts that as a failure.")
         return None

@@ -11,7 +11,8 @@ The exceptions that this provider raises.
     ├── NotFoundError                   it does not exist (404)
     ├── RequestRefusedError             the service refused the request (other 4xx)
     ├── TransientError                  try again later: network, 408, 429, 5xx
-    └── JobFailedError                  an AzureML job ended without success
+    ├── JobFailedError                  an AzureML job ended without success
+    └── WaitTimeoutError                what was waited for did not come in time
 """
 
 from __future__ import annotations
@@ -77,3 +78,7 @@ class JobFailedError(AzureMachineLearningError):
     def __init__(self, message: str, *, job: dict[str, object] | None = None) -> None:
         super().__init__(message)
         self.job = job or {}
+
+
+class WaitTimeoutError(AzureMachineLearningError):
+    """What a task waited for did not come within its ``timeout``."""

@@ -142,31 +142,42 @@ class Transport:
             body = None
         if response.status_code < 300:
             return Answer(response.status_code, body, dict(response.headers))
-        raise self._refusal(method, url, response.status_code, body, response.headers)
+        raise refusal(self._connection, method, url, response.status_code, body, response.headers)
 
     def _who(self) -> str:
-        return f"Connection {self._connection.conn_id!r} (workspace {self._connection.workspace.label})"
+        return _who(self._connection)
 
-    def _refusal(self, method: str, url: str, status: int, body: Any, headers: Any) -> AzureMachineLearningError:
-        code, reason = describe_error(body)
-        what = f"{self._who()}: {method} {_path(url)} was answered with {status} {code}: {reason}"
-        if status == 401:
-            return AuthenticationError(f"{what} Check client id, secret and tenant in the connection.")
-        if status == 403:
-            return PermissionDeniedError(
-                f"{what} Give {self._connection.principal} a role on the workspace that allows this, "
-                "e.g. AzureML Data Scientist."
-            )
-        if status == 404 and code in _MISSING_SCOPES:
-            return ConnectionConfigurationError(
-                f"{self._who()}: there is no workspace {self._connection.workspace.id} ({reason}) "
-                "Check subscription, resource group and workspace in the connection."
-            )
-        if status == 404:
-            return NotFoundError(what)
-        if status in (408, 429) or status >= 500:
-            return TransientError(what, retry_after=_retry_after(headers), reached=status not in (408, 429))
-        return RequestRefusedError(what, status=status)
+
+def _who(connection: WorkspaceConnection) -> str:
+    return f"Connection {connection.conn_id!r} (workspace {connection.workspace.label})"
+
+
+def refusal(
+    connection: WorkspaceConnection, method: str, url: str, status: int, body: Any, headers: Any
+) -> AzureMachineLearningError:
+    """
+    Return the error that fits an answer of 400 or more.
+
+    :param body: the answer's JSON, or None.
+    """
+    code, reason = describe_error(body)
+    what = f"{_who(connection)}: {method} {_path(url)} was answered with {status} {code}: {reason}"
+    if status == 401:
+        return AuthenticationError(f"{what} Check client id, secret and tenant in the connection.")
+    if status == 403:
+        return PermissionDeniedError(
+            f"{what} Give {connection.principal} a role on the workspace that allows this, e.g. AzureML Data Scientist."
+        )
+    if status == 404 and code in _MISSING_SCOPES:
+        return ConnectionConfigurationError(
+            f"{_who(connection)}: there is no workspace {connection.workspace.id} ({reason}) "
+            "Check subscription, resource group and workspace in the connection."
+        )
+    if status == 404:
+        return NotFoundError(what)
+    if status in (408, 429) or status >= 500:
+        return TransientError(what, retry_after=_retry_after(headers), reached=status not in (408, 429))
+    return RequestRefusedError(what, status=status)
 
 
 def describe_error(body: Any) -> tuple[str, str]:
