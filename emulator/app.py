@@ -7,8 +7,9 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
+from functools import partial
 from inspect import isawaitable
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
@@ -16,24 +17,30 @@ from starlette.types import Message, Receive, Scope, Send
 
 from . import (  # noqa: F401 - each module adds its routes
     codes,
+    components,
+    computes,
     data,
     datastores,
+    endpoints,
     environments,
     jobs,
     models,
-    paging,
+    operations,
+    registries,
     runhistory,
+    schedules,
 )
 from .arm import Author, Reply, ServiceError, gateway_error
 from .calls import Call, CallLog
-from .clock import Clock
+from .clock import Clock, timestamp
 from .config import Config
 from .datastores import built_in
 from .datastores import collection as datastore_collection
+from .errands import Errands
 from .events import Events
 from .faults import Fault, Faults
 from .operations import Operations
-from .progress import Runner, Step
+from .progress import TERMINAL, Runner
 from .routing import ROUTES, Exchange
 from .state import Document, Store
 from .storage import Endpoints, Storage
@@ -46,10 +53,15 @@ _log = logging.getLogger(__name__)
 _PROVIDER_PREFIX = "/subscriptions/"
 _HOLDER_SEGMENTS = 9
 _TICK = 0.05
+_LOG = "user_logs/std_log.txt"
 _NO_BODY = {204, 304}
 
-Abort = Callable[[Scope], None]
-"""Drops the connection that a call came over."""
+
+class Drop(Protocol):
+    """Drops the connection that a call came over."""
+
+    def __call__(self, scope: Scope, *, gently: bool = False) -> None:
+        """Do it."""
 
 
 class Service:
@@ -67,8 +79,9 @@ class Service:
             Endpoints(config.ports["blob"], config.ports["queue"]),
             config.root / "certificates" / "authority.pem",
         )
-        self.events = Events(self.store, self.storage, config.seed)
-        self.operations = Operations(self.store)
+        self.errands = Errands()
+        self.events = Events(self.store, self.storage, self.errands, config.seed)
+        self.operations = Operations(self.store, config.signing_key)
         self.runner = Runner(self.store, self._job_moved)
         self.throttle = Throttle(enforce=config.throttle, limits=config.limits)
         self.faults = Faults(config.seed)
@@ -98,33 +111,62 @@ class Service:
             self.store.put(datastore_collection(holder), datastore, document, holder.created)
         return holder
 
+    def create_registry(self, subscription: str, group: str, name: str) -> Holder:
+        """Create a registry; one that exists is left alone."""
+        holder = new_holder(
+            subscription=subscription,
+            group=group,
+            name=name,
+            now=self.clock.now(),
+            location=self.config.location,
+            segment="registries",
+        )
+        return self.holders.find(holder.id) or self.holders.add(holder)
+
     async def run(self) -> None:
         """Let jobs get on and deliver events, until cancelled."""
-        delivery = asyncio.create_task(self.events.deliver())
+        errands = asyncio.create_task(self.errands.work())
         try:
             while True:
                 self.runner.catch_up(self.clock.now())
                 await asyncio.sleep(_TICK)
         finally:
-            delivery.cancel()
+            errands.cancel()
 
     def own_exchange(self, holder: Holder, author: Author, now: float) -> Exchange:
         """Return an exchange for what the service does of its own accord."""
         return Exchange(self, "", "", "", {}, {}, b"", author, "", now, holder)
 
-    def _job_moved(self, collection: str, name: str, job: Document, step: Step) -> None:
+    def write_log(self, holder: Holder, name: str, job: Document) -> None:
+        """Leave a log where jobs.stream, jobs.download and the studio look for it."""
+        lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
+        if job["error"]:
+            lines.append(job["error"]["message"])
+        content = "\n".join([*lines, ""]).encode()
+        path = f"ExperimentRun/dcid.{name}/{_LOG}"
+        self.errands.run(partial(self.storage.upload, holder.artifact_container, path, content))
+
+    def log_files(self, holder: Holder, name: str, job: Document) -> dict[str, str]:
+        """Return the logs of a run with URLs that open them."""
+        if job["status"] not in TERMINAL:
+            return {}
+        container = holder.artifact_container
+        url = f"https://{self.storage.account}.blob.core.windows.net/{container}/ExperimentRun/dcid.{name}/{_LOG}"
+        return {_LOG: f"{url}?{self.storage.container_sas(container, rights='r')}"}
+
+    def _job_moved(self, collection: str, name: str, job: Document) -> None:
         holder = self.holders.find(collection.removesuffix("/jobs"))
         if holder is not None:
             system = job["systemData"]
             author = Author(system["createdBy"], system["createdByType"])
-            jobs.moved(self.own_exchange(holder, author, job["history"][-1][1]), name, job, step)
+            jobs.moved(self.own_exchange(holder, author, job["history"][-1][1]), name, job)
 
 
 class Application:
     """The ASGI application for all production hosts."""
 
-    def __init__(self, service: Service, abort: Abort) -> None:
-        self._service, self._abort = service, abort
+    def __init__(self, service: Service, drop: Drop) -> None:
+        self._service, self._drop = service, drop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -158,14 +200,14 @@ class Application:
         if fault.crash and not fault.lose_answer:
             os._exit(70)
         if fault.reset:
-            self._abort(scope)
+            self._drop(scope)
             return
         reply = _faulty(fault) if fault.status else await self._reply(exchange, call)
         if fault.lose_answer:
             call.status = 0
             if fault.crash:
                 os._exit(70)
-            self._abort(scope)
+            self._drop(scope)
             return
         await self._send(reply, call, scope, send, truncate=fault.truncate)
 
@@ -192,8 +234,7 @@ class Application:
         headers = response.raw_headers
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": content[: len(content) // 2], "more_body": True})
-        await asyncio.sleep(0)
-        self._abort(scope)
+        self._drop(scope, gently=True)
 
 
 async def _never() -> Message:
@@ -223,7 +264,7 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
     """Find the handler, see to identity, rights and limits, and answer."""
     service, found = exchange.service, ROUTES.find(exchange.method, exchange.path)
     service.runner.catch_up(exchange.now)
-    anonymous = exchange.host.startswith("login.") or exchange.path == "/discovery"
+    anonymous = exchange.path == "/discovery" or exchange.host.startswith("login.") or _scores(exchange.host)
     extra: dict[str, str] = {}
     if not anonymous:
         principal = _identify(exchange, call)
@@ -246,8 +287,15 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
             error.reply.headers.update(extra | _correlation(exchange))
         raise
     assert isinstance(reply, Reply)
+    if exchange.draws is not None:
+        extra = {f"x-ms-ratelimit-remaining-subscription-{exchange.draws}": "24"}
     reply.headers = {"x-ms-response-type": "standard", **extra, **_correlation(exchange), **reply.headers}
     return reply
+
+
+def _scores(host: str) -> bool:
+    """Say whether a host is an endpoint's, which sees to keys and tokens itself."""
+    return host.endswith(".inference.ml.azure.com")
 
 
 def _identify(exchange: Exchange, call: Call) -> Principal:

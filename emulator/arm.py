@@ -90,9 +90,14 @@ def gateway_error(status: int, code: str, message: str, **headers: str) -> Servi
     return ServiceError(Reply(status, {"error": {"code": code, "message": message}}, _GATEWAY | named))
 
 
-def invalid(message: str) -> ServiceError:
+def invalid(message: str, **more: Any) -> ServiceError:
     """Return the error for a request that the resource provider cannot accept."""
-    return provider_error(400, "Request is invalid and/or missing fields.", detail=("RequestInvalid", message))
+    return provider_error(400, "Request is invalid and/or missing fields.", detail=("RequestInvalid", message), **more)
+
+
+def not_found_error(message: str, code: str) -> ServiceError:
+    """Return a 404 whose code is in InnerError (recorded_shapes/errors.json, "job missing")."""
+    return provider_error(404, message, inner={"code": "NotFound", "innerError": {"code": code, "innerError": None}})
 
 
 @dataclass(frozen=True, slots=True)

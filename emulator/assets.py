@@ -57,7 +57,7 @@ class Kind:
     def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
         """Return a container's body."""
         return {
-            "id": f"{holder.id}/{self.segment}/{name}",
+            "id": f"{holder.asset_id}/{self.segment}/{name}",
             "name": name,
             "type": f"{holder.type}/{self.segment}",
             "properties": self.container(
@@ -77,7 +77,7 @@ class Kind:
             hidden = ("lastModifiedBy", "lastModifiedByType")
             system = {key: value for key, value in system.items() if key not in hidden}
         return {
-            "id": f"{holder.id}/{self.segment}/{name}/versions/{version}",
+            "id": f"{holder.asset_id}/{self.segment}/{name}/versions/{version}",
             "name": version,
             "type": f"{holder.type}/{self.segment}/versions",
             "properties": document["properties"],
@@ -178,9 +178,7 @@ class Kind:
         if before is not None:
             return self._change(exchange, name, version, before, properties)
         document = self.create(exchange, name, version, properties)
-        if self.on_create is not None:
-            self.on_create(exchange, name, version, properties)
-        return Reply(201, self.render_version(holder, name, version, document), {"Location": exchange.url})
+        return self._created(exchange, self.render_version(holder, name, version, document))
 
     def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
         """Store a new version and let its container know; also how a finished job registers its output."""
@@ -197,6 +195,8 @@ class Kind:
             container["highest"] = max(container["highest"], int(version))
         store.put(self.versions(holder, name), version, document, now)
         store.put(self.containers(holder), name, container, now)
+        if self.on_create is not None:
+            self.on_create(exchange, name, version, properties)
         return document
 
     def _change(self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties) -> Reply:
@@ -210,7 +210,10 @@ class Kind:
         before["properties"] = properties
         store.put(self.versions(holder, name), version, before)
         body = self.render_version(holder, name, version, before)
-        return Reply(201, body, {"Location": exchange.url}) if self.always_created else ok(body)
+        return self._created(exchange, body) if self.always_created else ok(body)
+
+    def _created(self, exchange: Exchange, body: dict[str, Any]) -> Reply:
+        return Reply(201, body, {"Location": exchange.url})
 
     def _delete_version(self, exchange: Exchange, name: str, version: str) -> Reply:
         gone = exchange.service.store.delete(self.versions(exchange.workspace, name), version)

@@ -245,6 +245,13 @@ async def create_workspace(service: Service, arguments: Arguments) -> Any:
 
 
 @command
+def create_registry(service: Service, arguments: Arguments) -> None:
+    """Create a registry."""
+    config = service.config
+    service.create_registry(config.subscription_id, config.resource_group, arguments["name"])
+
+
+@command
 def delete_workspace(service: Service, arguments: Arguments) -> None:
     """Delete a workspace and all that is in it."""
     service.holders.remove(_holder(service, arguments))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arm import Reply, created, modified, provider_error
+from .arm import Reply, created, modified, not_found_error, provider_error
 from .clock import timestamp
 from .paging import page
 from .routing import Exchange, ok, route
@@ -80,10 +80,7 @@ def find(exchange: Exchange, name: str) -> Document:
     """Return one datastore, or answer 404."""
     document = exchange.service.store.get(collection(exchange.workspace), name)
     if document is None:
-        message = f"Could not find datastore: {name}."
-        raise provider_error(
-            404, message, inner={"code": "NotFound", "innerError": {"code": "DatastoreNotFound", "innerError": None}}
-        )
+        raise not_found_error(f"Could not find datastore: {name}.", "DatastoreNotFound")
     return document
 
 

@@ -379,6 +379,12 @@ class Emulator:
         )
         return name
 
+    def create_registry(self, name: str | None = None) -> str:
+        """Create a registry and return its name."""
+        name = name or f"registry-{secrets.token_hex(4)}"
+        self._control("create_registry", name=name)
+        return name
+
     def delete_workspace(self, name: str) -> None:
         """Delete a workspace and all that is in it."""
         self._control("delete_workspace", workspace_name=name)

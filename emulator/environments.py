@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
-from .arm import ServiceError
+from .arm import Reply, ServiceError
 from .assets import Kind, Properties, not_found, text_map
+from .clock import timestamp
 from .routing import Exchange
 from .state import Document
 from .workspaces import Holder
@@ -43,8 +45,47 @@ def _as_json(conda: str) -> str:
         return conda
 
 
+_CURATED = "AzureML-"
+
+
+def _curated(holder: Holder, name: str) -> Document:
+    """Return an environment that Microsoft made: every name that begins with AzureML- is one."""
+    made = timestamp(holder.created)
+    author = {"createdAt": made, "createdBy": "Microsoft", "createdByType": "User"}
+    changed = {"lastModifiedAt": made, "lastModifiedBy": "Microsoft", "lastModifiedByType": "User"}
+    return {
+        "properties": {
+            "description": f"{name}, made up by the emulator",
+            "tags": {"OS": "Ubuntu"},
+            "properties": {},
+            "isArchived": False,
+            "isAnonymous": False,
+            "autoDeleteSetting": None,
+            "environmentType": "Curated",
+            "condaFile": json.dumps({"dependencies": ["python"]}, indent=2),
+            "osType": "Linux",
+            "autoRebuild": "OnBaseImageUpdate",
+            "provisioningState": "Succeeded",
+            "stage": "Development",
+            "intellectualProperty": None,
+        },
+        "systemData": {**author, **changed},
+        "latest": True,
+    }
+
+
 class _Environments(Kind):
-    """Only the newest version carries the label `latest`."""
+    """Only the newest version carries the label `latest`; curated ones are there without being made."""
+
+    def find(self, exchange: Exchange, name: str, version: str) -> Document:
+        if name.startswith(_CURATED):
+            return _curated(exchange.workspace, name)
+        return super().find(exchange, name, version)
+
+    def _created(self, exchange: Exchange, body: dict[str, Any]) -> Reply:
+        reply = super()._created(exchange, body)
+        reply.headers["Build-ID"] = uuid.uuid4().hex[:8]
+        return reply
 
     def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
         body = super().render_version(holder, name, version, document)

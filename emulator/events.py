@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import random
 import uuid
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from .clock import timestamp
+from .errands import Errands
 from .state import Document, Store
 from .storage import Storage
 from .workspaces import Holder
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,11 @@ class Subscription:
 
 
 class Events:
-    """The subscriptions, and the line of events that wait to be sent."""
+    """The subscriptions, and what they are sent."""
 
-    def __init__(self, store: Store, storage: Storage, seed: int) -> None:
-        self._store, self._storage = store, storage
+    def __init__(self, store: Store, storage: Storage, errands: Errands, seed: int) -> None:
+        self._store, self._storage, self._errands = store, storage, errands
         self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
-        self._waiting: asyncio.Queue[tuple[Subscription, str]] = asyncio.Queue()
         self._subscriptions = [
             Subscription(**{**entry.document, "types": tuple(entry.document["types"])})
             for entry in store.entries("eventsubscriptions", newest_first=False)
@@ -103,18 +101,7 @@ class Events:
             text = write(subscription, holder, kind, subject, data, now, pascal=pascal)
             copies = 2 if self._chance.random() < subscription.duplicate else 1
             for _ in range(copies):
-                self._waiting.put_nowait((subscription, text))
-
-    async def deliver(self) -> None:
-        """Send what waits, one after the other, until cancelled."""
-        while True:
-            subscription, text = await self._waiting.get()
-            if subscription.delay:
-                await asyncio.sleep(subscription.delay)
-            try:
-                await asyncio.to_thread(self._storage.send_message, subscription.queue, text)
-            except Exception:  # noqa: BLE001 - Event Grid loses no other event over one that cannot be sent
-                _log.warning("cannot deliver an event to queue %s", subscription.queue, exc_info=True)
+                self._errands.run(partial(self._storage.send_message, subscription.queue, text), subscription.delay)
 
 
 def write(

@@ -11,9 +11,10 @@ import re
 import uuid
 from typing import Any
 
-from .arm import Reply, created, invalid, provider_error
+from .arm import Reply, created, provider_error
 from .clock import timestamp
 from .data import DATA, long_uri
+from .jobshapes import automl_runs, complete, for_version, output_uri, pipeline_properties, was_2023
 from .models import MODELS
 from .paging import labelled, page, shows
 from .progress import FIRST, TERMINAL, Step
@@ -23,27 +24,9 @@ from .workspaces import Holder
 
 Properties = dict[str, Any]
 
-_OUTPUT_CLASSES = {
-    "uri_folder": "UriFolderJobOutput",
-    "uri_file": "UriFileJobOutput",
-    "mltable": "MLTableJobOutput",
-    "custom_model": "CustomModelJobOutput",
-    "mlflow_model": "MLFlowModelJobOutput",
-    "triton_model": "TritonModelJobOutput",
-}
-_SINCE: dict[str, tuple[str, str]] = {
-    "parentJobName": ("2025", "9"),
-    "dockerArgsList": ("2025", "9"),
-    "secretsConfiguration": ("2023-06", "2025"),
-    "maxInstanceCount": ("2023-06", "2025"),
-    "locations": ("2023-06", "2025"),
-    "autologgerSettings": ("2023-06", "2025"),
-    "pathOnCompute": ("2024", "2025"),
-    "assetVersion": ("2024", "2025"),
-    "autoDeleteSetting": ("2024", "2025"),
-    "priority": ("2024", "2025"),
-}
-"""From which api-version a key is there, and up to which: the key set of a job follows the api-version."""
+_COMPONENT = re.compile(r"(/subscriptions/.+)/components/([^/]+)/versions/([^/]+)", re.IGNORECASE)
+_TRIALS = 3
+"""How many trials of a sweep are shown as parts of it."""
 
 
 def collection(holder: Holder) -> str:
@@ -63,18 +46,6 @@ def find(exchange: Exchange, name: str) -> Document:
             parameters={"jobId": name},
         )
     return job
-
-
-def for_version(body: Any, api_version: str) -> Any:
-    """Leave out the keys that an api-version does not have."""
-    hidden = {key for key, (since, until) in _SINCE.items() if not since <= api_version < until}
-    return _without(body, hidden) if hidden else body
-
-
-def _without(body: Any, hidden: set[str]) -> Any:
-    if isinstance(body, dict):
-        return {key: _without(value, hidden) for key, value in body.items() if key not in hidden}
-    return body
 
 
 def render(holder: Holder, name: str, job: Document, api_version: str) -> dict[str, Any]:
@@ -146,74 +117,114 @@ def delete_job(exchange: Exchange, name: str) -> Reply:
 
 def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None = None) -> Document:
     """Create a job and put it on its way; `parent` is the pipeline, sweep or AutoML job that it is a part of."""
-    holder, service = exchange.workspace, exchange.service
-    kind = sent["jobType"]
-    properties = _complete(exchange, name, sent)
+    holder, service, kind = exchange.workspace, exchange.service, sent["jobType"]
+    _check(exchange, sent)
+    properties = complete(exchange, name, sent)
     job: Document = {
         "properties": properties,
-        "status": FIRST.get(kind, "NotStarted"),
+        "status": "Preparing" if kind == "Pipeline" and was_2023(exchange) else FIRST.get(kind, "NotStarted"),
         "history": [],
         "script": [],
         "due": None,
         "error": None,
         "metrics": {},
         "parent": parent,
+        "children": [],
         "uuid": str(uuid.uuid4()),
         "number": service.store.next_number(collection(holder)),
         "systemData": created(exchange.author, exchange.now),
     }
-    if parent is None:
-        wishes = {**properties["properties"], **properties["tags"]}
-        script = service.runner.script_for(name, kind, service.config.job_seconds, wishes)
-        if service.config.jobs == "driven":
-            script = [{"status": job["status"], "seconds": 0.0}]
-        service.store.put(collection(holder), name, job, exchange.now)
-        service.runner.start(collection(holder), name, job, script, exchange.now)
-        _submit_children(exchange, name, sent)
-    else:
+    if parent is not None:
         job["history"].append([job["status"], exchange.now])
         service.store.put(collection(holder), name, job, exchange.now)
+        return job
+    script = _script(exchange, name, job)
+    service.store.put(collection(holder), name, job, exchange.now)
+    job["children"] = _submit_children(exchange, name, sent)
+    service.runner.start(collection(holder), name, job, script, exchange.now)
     return job
 
 
-def _submit_children(exchange: Exchange, name: str, sent: Properties) -> None:
-    """Create the parts of a pipeline, the first trials of a sweep; they move when their parent does."""
-    common: Properties = {"experimentName": sent.get("experimentName"), "tags": {}, "isArchived": False}
+def _script(exchange: Exchange, name: str, job: Document) -> list[Step]:
+    """Return the way that a new job will go."""
+    config, properties = exchange.service.config, job["properties"]
+    if config.jobs == "driven":
+        return [{"status": job["status"], "seconds": 0.0}]
+    wishes = {**properties["properties"], **properties["tags"]}
+    script = exchange.service.runner.script_for(name, properties["jobType"], config.job_seconds, wishes)
+    if job["status"] == "Preparing" and script[0]["status"] == "NotStarted":
+        script[0]["status"] = "Preparing"
+    return script
+
+
+def _check(exchange: Exchange, sent: Properties) -> None:
+    """Refuse what the service refuses at submission: a component or an identity that is not there."""
+    holder = exchange.workspace
+    for node in (sent.get("jobs") or {}).values() if sent["jobType"] == "Pipeline" else ():
+        reference = str(node.get("componentId") or "")
+        found = _COMPONENT.fullmatch(reference)
+        if found is None or found[1].lower() != holder.key:
+            continue
+        if exchange.service.store.get(f"{holder.key}/components/{found[2]}/versions", found[3]) is None:
+            message = f"key: {reference}, Message: Not found component {found[2]} (version: {found[3]})."
+            raise provider_error(404, message, code="NotFound")
+    if sent["jobType"] == "Spark" and not sent.get("identity") and exchange.api_version < "2023":
+        raise provider_error(
+            404,
+            f"User assigned identity  is not attached to AML workspace {holder.name}.",
+            inner={"code": "NotFound", "innerError": {"code": "UserAssignedIdentityNotFound", "innerError": None}},
+        )
+
+
+def _submit_children(exchange: Exchange, name: str, sent: Properties) -> list[str]:
+    """Create the parts of a pipeline, or the first trials of a sweep, and return their names."""
+    common: Properties = {"experimentName": sent.get("experimentName"), "tags": {}, "jobType": "Command"}
+    parts: dict[str, Properties] = {}
     if sent["jobType"] == "Pipeline":
         for node, spec in (sent.get("jobs") or {}).items():
-            properties = {
-                "azureml.moduleName": node,
-                "azureml.runsource": "azureml.StepRun",
-                "StepType": "PythonScriptStep",
-            }
-            child = {**common, "jobType": "Command", "displayName": node, "properties": properties, "command": ""}
-            submit(exchange, str(uuid.uuid4()), {**child, "componentId": spec.get("componentId")}, parent=name)
+            properties = {"azureml.moduleName": node, "azureml.runsource": "azureml.StepRun"}
+            part = {"displayName": node, "properties": properties, "componentId": spec.get("componentId")}
+            parts[str(uuid.uuid4())] = {**common, **part, "computeId": spec.get("computeId") or sent.get("computeId")}
     elif sent["jobType"] == "Sweep":
-        for trial in range(min(int((sent.get("limits") or {}).get("maxTotalTrials") or 1), 3)):
-            child = {**common, **(sent.get("trial") or {}), "jobType": "Command", "displayName": f"{name}_{trial}"}
-            submit(exchange, f"{name}_{trial}", {**child, "properties": {}}, parent=name)
+        for trial in range(min(int((sent.get("limits") or {}).get("maxTotalTrials") or 1), _TRIALS)):
+            parts[f"{name}_{trial}"] = {**common, **(sent.get("trial") or {}), "displayName": f"{name}_{trial}"}
+    for part_name, part in parts.items():
+        submit(exchange, part_name, part, parent=name)
+    return list(parts)
 
 
-def children(exchange: Exchange, name: str) -> list[tuple[str, Document]]:
+def children(exchange: Exchange, job: Document) -> list[tuple[str, Document]]:
     """Return the parts of a job, oldest first."""
-    entries = exchange.service.store.entries(collection(exchange.workspace), newest_first=False)
-    return [(entry.name, entry.document) for entry in entries if entry.document["parent"] == name]
+    jobs = collection(exchange.workspace)
+    found = ((name, exchange.service.store.get(jobs, name)) for name in job["children"])
+    return [(name, child) for name, child in found if child is not None]
 
 
-def moved(exchange: Exchange, name: str, job: Document, step: Step) -> None:
-    """See to what follows when a job has taken a step: its parts, its outputs, the events."""
-    service, status = exchange.service, job["status"]
-    if job["properties"]["jobType"] in ("Pipeline", "Sweep"):
-        for child_name, child in children(exchange, name):
-            child["status"] = status
-            child["history"].append([status, exchange.now])
-            child["error"] = job["error"]
-            service.store.put(collection(exchange.workspace), child_name, child)
-    if job["properties"]["jobType"] == "Pipeline" and status in TERMINAL:
-        job["properties"]["properties"]["azureml.pipelines.stages"] = _stages(job)
+def moved(exchange: Exchange, name: str, job: Document) -> None:
+    """See to what follows when a job has taken a step: its parts, its outputs, its log, the events."""
+    service, status, properties = exchange.service, job["status"], job["properties"]
+    _move_children(exchange, job)
+    if properties["jobType"] == "Pipeline" and len(job["history"]) > 1:
+        properties["properties"] = {**pipeline_properties(properties), **properties["properties"]}
+        if status in TERMINAL:
+            properties["properties"]["azureml.pipelines.stages"] = _stages(job)
+    if properties["jobType"] == "AutoML" and status == "Running":
+        automl_runs(properties)
     if status == "Completed":
         _register_outputs(exchange, name, job)
+    if status in TERMINAL:
+        service.write_log(exchange.workspace, name, job)
     service.events.run_moved(exchange.workspace, name, job, exchange.now)
+
+
+def _move_children(exchange: Exchange, job: Document) -> None:
+    """Let the parts follow; when the whole fails, the first part has failed and the others are canceled."""
+    for place, (name, child) in enumerate(children(exchange, job)):
+        failed = job["status"] == "Failed"
+        child["status"] = "Canceled" if failed and place > 0 else job["status"]
+        child["error"] = job["error"] if failed and place == 0 else None
+        child["history"].append([child["status"], exchange.now])
+        exchange.service.store.put(collection(exchange.workspace), name, child)
 
 
 def _stages(job: Document) -> str:
@@ -224,18 +235,16 @@ def _stages(job: Document) -> str:
 
 def _register_outputs(exchange: Exchange, name: str, job: Document) -> None:
     """Make a version of each output that was given an asset name."""
-    for output in job["properties"]["outputs"].values():
+    for key, output in job["properties"]["outputs"].items():
         asset, kind = output.get("assetName"), output["jobOutputType"]
         if not asset:
             continue
         known = MODELS if kind.endswith("_model") else DATA
         container = exchange.service.store.get(known.containers(exchange.workspace), asset)
         version = output.get("assetVersion") or str((container["highest"] if container else 0) + 1)
-        sent = {"modelUri": output["uri"], "dataUri": output["uri"], "modelType": kind, "dataType": kind}
-        properties = known.complete(exchange, asset, version, {**sent, "jobName": name})
-        known.create(exchange, asset, version, properties)
-        if known.on_create is not None:
-            known.on_create(exchange, asset, version, properties)
+        uri = long_uri(exchange, output["uri"] or output_uri(name, key))
+        sent = {"modelUri": uri, "dataUri": uri, "modelType": kind, "dataType": kind}
+        known.create(exchange, asset, version, known.complete(exchange, asset, version, {**sent, "jobName": name}))
 
 
 @route("POST", "{workspace}/jobs/{name}/cancel")
@@ -250,159 +259,6 @@ def cancel_job(exchange: Exchange, name: str) -> Reply:
         ]
         service.runner.redirect(collection(holder), name, script, exchange.now)
     location = service.operations.begin(
-        exchange, "mfeOperationResults", f"jc:{holder.guid}:{name}", seconds=service.config.cancel_seconds
+        exchange, "mfeOperationResults", f"jc:{holder.guid}:{name}", seconds=service.config.cancel_seconds, signed=False
     )
     return Reply(202, None, {"Location": location, "x-ms-async-operation-timeout": "PT1H"})
-
-
-# What the service makes of a submitted job ---------------------------------------------------------------------------
-
-
-def _complete(exchange: Exchange, name: str, sent: Properties) -> Properties:
-    kind = sent["jobType"]
-    holder = exchange.workspace
-    only_studio = kind == "Sweep"
-    common: Properties = {
-        "description": sent.get("description"),
-        "tags": dict(sent.get("tags") or {}),
-        "properties": dict(sent.get("properties") or {}),
-        "parentJobName": None,
-        "displayName": sent.get("displayName") or name,
-        "experimentName": sent.get("experimentName") or "Default",
-        "services": services(holder, name, exchange.service.directory.tenant, only_studio=only_studio),
-        "computeId": sent.get("computeId"),
-        "isArchived": bool(sent.get("isArchived")),
-        "identity": sent.get("identity"),
-        "componentId": sent.get("componentId"),
-        "notificationSetting": sent.get("notificationSetting"),
-        "secretsConfiguration": sent.get("secretsConfiguration"),
-        "jobType": kind,
-        "inputs": {key: _input(value) for key, value in (sent.get("inputs") or {}).items()},
-        "outputs": _outputs(exchange, name, sent),
-    }
-    particular = _PARTICULARS.get(kind, _other)
-    return {**common, **particular(exchange, name, sent, common)}
-
-
-def services(holder: Holder, name: str, tenant: str, *, only_studio: bool = False) -> Properties:
-    """Return a job's links."""
-    tracking = f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}?"
-    studio = f"https://ml.azure.com/runs/{name}?wsid={holder.id}&tid={tenant}"
-    found = {"Studio": studio} if only_studio else {"Tracking": tracking, "Studio": studio}
-    return {
-        kind: {
-            "jobServiceType": kind,
-            "port": None,
-            "endpoint": endpoint,
-            "status": None,
-            "errorMessage": None,
-            "properties": None,
-            "nodes": None,
-        }
-        for kind, endpoint in found.items()
-    }
-
-
-def _input(sent: Properties) -> Properties:
-    if sent.get("jobInputType") == "literal":
-        return {"description": sent.get("description"), "jobInputType": "literal", "value": sent.get("value")}
-    return {
-        "description": sent.get("description"),
-        "uri": sent.get("uri"),
-        "mode": sent.get("mode") or "ReadOnlyMount",
-        "pathOnCompute": sent.get("pathOnCompute"),
-        "jobInputType": sent.get("jobInputType"),
-    }
-
-
-def _output(sent: Properties, uri: str | None) -> Properties:
-    return {
-        "description": sent.get("description"),
-        "uri": sent.get("uri") or uri,
-        "assetName": sent.get("assetName"),
-        "assetVersion": sent.get("assetVersion"),
-        "mode": sent.get("mode") or "ReadWriteMount",
-        "pathOnCompute": sent.get("pathOnCompute"),
-        "autoDeleteSetting": sent.get("autoDeleteSetting"),
-        "jobOutputType": sent.get("jobOutputType") or "uri_folder",
-    }
-
-
-def _outputs(exchange: Exchange, name: str, sent: Properties) -> Properties:
-    kind, found = sent["jobType"], {}
-    for key, output in (sent.get("outputs") or {}).items():
-        _check_output(exchange, output)
-        uri = None if kind == "Pipeline" else f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/{key}/"
-        if output.get("assetName") and uri is None:
-            uri = long_uri(exchange, f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/{key}/")
-        found[key] = _output(output, uri)
-    if kind in ("Command", "Sweep"):
-        found["default"] = _output({}, f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{name}")
-    return found
-
-
-def _check_output(exchange: Exchange, output: Properties) -> None:
-    """Refuse members that the caller's api-version does not know (recorded_shapes/errors.json)."""
-    if output.get("assetVersion") is not None and exchange.api_version >= "2025":
-        kind = _OUTPUT_CLASSES.get(output.get("jobOutputType", ""), "JobOutput")
-        position = exchange.body.find(b'"assetVersion"') + len('"assetVersion":')
-        raise invalid_member("assetVersion", kind, position)
-
-
-def invalid_member(member: str, kind: str, position: int) -> Exception:
-    """Return the error for a member that is not part of the api-version."""
-    error = invalid(
-        f"Could not find member '{member}' on object of type '{kind}'. Path '{member}', line 1, position {position}."
-    )
-    information = error.reply.body["error"]["additionalInfo"]
-    inner = {"code": "BadRequest", "innerError": {"code": "RequestInvalid", "innerError": None}}
-    information.append({"type": "InnerError", "info": {"value": {"code": "RequestInvalid", "innerError": None}}})
-    information.append({"type": "MessageFormat", "info": {"value": "Request is invalid and/or missing fields."}})
-    del inner
-    return error
-
-
-def _resources(sent: Properties | None) -> Properties:
-    sent = sent or {}
-    return {
-        "instanceCount": sent.get("instanceCount") or 1,
-        "maxInstanceCount": sent.get("maxInstanceCount"),
-        "instanceType": sent.get("instanceType"),
-        "locations": sent.get("locations"),
-        "properties": sent.get("properties") or None,
-        "shmSize": sent.get("shmSize") or "2g",
-        "dockerArgs": sent.get("dockerArgs"),
-        "dockerArgsList": sent.get("dockerArgsList"),
-    }
-
-
-def _queue(sent: Properties) -> Properties:
-    """An unset tier is the string "Null"."""
-    queue = sent.get("queueSettings") or {}
-    return {"jobTier": queue.get("jobTier") or "Null", "priority": queue.get("priority")}
-
-
-def _command(exchange: Exchange, name: str, sent: Properties, common: Properties) -> Properties:
-    cluster = (sent.get("computeId") or "").rpartition("/")[2] or None
-    system = {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": cluster}
-    return {
-        "properties": {**system, **common["properties"]},
-        "resources": _resources(sent.get("resources")),
-        "codeId": sent.get("codeId"),
-        "command": sent.get("command"),
-        "environmentId": sent.get("environmentId"),
-        "distribution": sent.get("distribution"),
-        "autologgerSettings": sent.get("autologgerSettings"),
-        "limits": sent.get("limits"),
-        "environmentVariables": sent.get("environmentVariables") or {},
-        "parameters": {},
-        "queueSettings": _queue(sent),
-    }
-
-
-def _other(exchange: Exchange, name: str, sent: Properties, common: Properties) -> Properties:
-    return {key: value for key, value in sent.items() if key not in common}
-
-
-_PARTICULARS: dict[str, Any] = {"Command": _command}
-_ARM_ID = re.compile(r"/subscriptions/", re.IGNORECASE)

@@ -57,8 +57,8 @@ def default_script(job_type: str, seconds: float, wishes: dict[str, str | None])
     return [*script, last]
 
 
-Moved = Callable[[str, str, Document, Step], None]
-"""Called with the collection, the name, the job and the step that it has just taken."""
+Moved = Callable[[str, str, Document], None]
+"""Called with the collection, the name and the job, which has just taken a step."""
 
 
 class Runner:
@@ -124,7 +124,7 @@ class Runner:
         if step.get("error") is not None:
             job["error"] = step["error"]
         job["metrics"].update(step.get("metrics") or {})
-        self._moved(collection, name, job, step)
+        self._moved(collection, name, job)
 
     def _wait(self, collection: str, name: str, job: Document, due: float) -> None:
         job["due"] = due

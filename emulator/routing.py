@@ -42,6 +42,8 @@ class Exchange:
     principal: str
     now: float
     holder: Holder | None = None
+    draws: str | None = None
+    """The bucket of limits that the call draws from, where it is not that of its method."""
 
     @property
     def workspace(self) -> Holder:

@@ -202,8 +202,8 @@ def get_run(exchange: Exchange, name: str) -> Reply:
 @route("GET", f"{_BASE}/runs/{{name}}/children")
 def get_children(exchange: Exchange, name: str) -> Reply:
     """Return a run's parts."""
-    find(exchange, name)
-    return ok({"value": [render(exchange, child, job) for child, job in children(exchange, name)]})
+    job = find(exchange, name)
+    return ok({"value": [render(exchange, child, part) for child, part in children(exchange, job)]})
 
 
 @route("GET", f"{_BASE}/runs/{{name}}/details")
@@ -234,7 +234,7 @@ def get_details(exchange: Exchange, name: str) -> Reply:
             "inputDatasets": [],
             "outputDatasets": [],
             "runDefinition": None,
-            "logFiles": {},
+            "logFiles": exchange.service.log_files(exchange.workspace, name, job),
             "revision": run["revision"],
             "runTypeV2": run["runTypeV2"],
             "settings": {},

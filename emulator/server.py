@@ -41,11 +41,11 @@ class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         _open.pop(self._peer, None)
 
 
-def abort(scope: Scope) -> None:
-    """Drop the connection that a call came over."""
+def drop(scope: Scope, *, gently: bool = False) -> None:
+    """Drop the connection that a call came over: with RST, or gently once what was written has left."""
     transport = _open.get(tuple(scope["client"]))
     if transport is not None:
-        reset(transport)
+        transport.close() if gently else reset(transport)
 
 
 class _Server(uvicorn.Server):
@@ -75,7 +75,7 @@ async def _run(config: Config) -> None:
     await service.start()
     certificates = Certificates(config.root / "certificates")
     front = _server(
-        Application(service, abort),
+        Application(service, drop),
         http=_Protocol,
         ssl_certfile=str(certificates.certificate),
         ssl_keyfile=str(certificates.key),

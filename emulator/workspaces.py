@@ -39,6 +39,11 @@ class Holder:
         )
 
     @property
+    def asset_id(self) -> str:
+        """What the ids of assets begin with: a registry's have a short form."""
+        return self.id if self.segment == "workspaces" else f"azureml://registries/{self.name}"
+
+    @property
     def key(self) -> str:
         """The id as ARM compares it; collections of the store hang below it."""
         return self.id.lower()

@@ -1,0 +1,68 @@
+"""Components (recorded_shapes/component.json): a spec whose scalars come back as strings."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from .arm import ServiceError, not_found_error
+from .assets import Kind, Properties, text_map
+from .routing import Exchange
+from .state import Document
+from .workspaces import Holder
+
+_CURATED = re.compile(r"azureml:AzureML-([^:]+):(.+)")
+
+
+def _text(value: Any) -> Any:
+    """Write scalars as the service does: True, 1 and 0.5 are "True", "1" and "0.5"."""
+    if isinstance(value, dict):
+        return {key: _text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:
+    spec = {key: value for key, value in (sent.get("componentSpec") or {}).items() if key != "_source"}
+    curated = _CURATED.fullmatch(str(spec.get("environment")))
+    if curated:
+        spec["environment"] = f"azureml://registries/azureml/environments/{curated[1]}/versions/{curated[2]}"
+    if spec.get("type") == "command":
+        spec["resources"] = {"instance_count": 1, **(spec.get("resources") or {})}
+    return {
+        "description": sent.get("description"),
+        "tags": text_map(sent.get("tags")),
+        "properties": text_map(sent.get("properties")),
+        "isArchived": bool(sent.get("isArchived")),
+        "isAnonymous": bool(sent.get("isAnonymous")),
+        "autoDeleteSetting": sent.get("autoDeleteSetting"),
+        "componentSpec": _text({**spec, "version": version}),
+        "provisioningState": "Succeeded",
+        "stage": sent.get("stage") or "Development",
+    }
+
+
+class _Components(Kind):
+    """Their containers know no latest version, and hand out a time as the next one."""
+
+    def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
+        body = super().render_container(holder, name, document)
+        moment = f"{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}0"
+        body["properties"] |= {
+            "description": document["properties"]["description"] or "",
+            "latestVersion": None,
+            "nextVersion": moment,
+            "provisioningState": "Succeeded",
+        }
+        body["systemData"] = {key: document["systemData"][key] for key in ("createdAt", "lastModifiedAt")}
+        return body
+
+
+def _missing(name: str, version: str | None) -> ServiceError:
+    what = name if version is None else f"{name} (version: {version})"
+    return not_found_error(f"Not found component {what}.", "ComponentNotFound")
+
+
+COMPONENTS = _Components("components", _complete, _missing).register()

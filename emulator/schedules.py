@@ -1,0 +1,126 @@
+"""Schedules (recorded_shapes/schedule.json): no id and no type anywhere, and Creating after every PUT.
+
+They do not fire by the clock; `trigger` fires one.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from typing import Any
+
+from .arm import Reply, created, modified, not_found_error
+from .clock import timestamp
+from .jobs import find as find_job
+from .jobs import submit
+from .jobshapes import definition
+from .paging import page
+from .routing import Exchange, ok, route
+from .state import Document
+from .workspaces import Holder
+
+_PATH = "{workspace}/schedules/{name}"
+_NO_ZONE = 19
+
+
+def _collection(holder: Holder) -> str:
+    return f"{holder.key}/schedules"
+
+
+def _find(exchange: Exchange, name: str) -> Document:
+    schedule = exchange.service.store.get(_collection(exchange.workspace), name)
+    if schedule is None:
+        raise not_found_error(f"Schedule {name} not found.", "ScheduleNotFound")
+    return schedule
+
+
+def _properties(exchange: Exchange, schedule: Document) -> dict[str, Any]:
+    sent, ready = schedule["sent"], schedule["ready"] <= exchange.now
+    trigger = {"endTime": None, "startTime": None, **sent["trigger"]}
+    if ready and not trigger["startTime"]:
+        trigger["startTime"] = schedule["start"]
+    action = dict(sent["action"])
+    if "jobDefinition" in action:
+        action["jobDefinition"] = definition(exchange, action["jobDefinition"])
+        if ready:
+            empty = [key for key, value in action["jobDefinition"].items() if value in ({}, {"_source": value})]
+            action["jobDefinition"] |= dict.fromkeys(empty)
+    return {
+        "description": sent.get("description") or "",
+        "tags": sent.get("tags") or {},
+        "properties": sent.get("properties") or {},
+        "displayName": sent.get("displayName"),
+        "isEnabled": sent.get("isEnabled", True),
+        "trigger": trigger,
+        "action": action,
+        "provisioningState": "Succeeded" if ready else "Creating",
+    }
+
+
+def _render(exchange: Exchange, name: str, schedule: Document) -> dict[str, Any]:
+    return {"name": name, "properties": _properties(exchange, schedule), "systemData": schedule["systemData"]}
+
+
+@route("GET", _PATH)
+def get_schedule(exchange: Exchange, name: str) -> Reply:
+    """Return one schedule."""
+    return ok(_render(exchange, name, _find(exchange, name)))
+
+
+@route("GET", "{workspace}/schedules")
+def list_schedules(exchange: Exchange) -> Reply:
+    """List schedules: enabled ones, disabled ones, or all."""
+    view = exchange.query.get("listViewType", "EnabledOnly")
+
+    def wanted(_: str, schedule: Document) -> bool:
+        return view == "All" or schedule["sent"].get("isEnabled", True) == (view == "EnabledOnly")
+
+    def render(_: Holder, name: str, schedule: Document) -> dict[str, Any]:
+        return _render(exchange, name, schedule)
+
+    return page(exchange, _collection(exchange.workspace), wanted, render, size=exchange.service.config.page_size)
+
+
+@route("PUT", _PATH)
+def put_schedule(exchange: Exchange, name: str) -> Reply:
+    """Create or update a schedule: 201 both times, with nothing but the properties."""
+    holder, service = exchange.workspace, exchange.service
+    before = service.store.get(_collection(holder), name)
+    system = before["systemData"] if before else created(exchange.author, exchange.now)
+    schedule: Document = {
+        "sent": exchange.json()["properties"],
+        "ready": exchange.now + service.config.operation_seconds,
+        "start": timestamp(exchange.now)[:_NO_ZONE],
+        "systemData": {**system, **modified(exchange.author, exchange.now)},
+    }
+    service.store.put(_collection(holder), name, schedule, exchange.now)
+    identifier = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    url = service.operations.begin(
+        exchange,
+        "mfeOperationsStatus",
+        f"s:{holder.guid}:{identifier}",
+        seconds=service.config.operation_seconds,
+        status="Creating",
+        signed=False,
+    )
+    headers = {"Azure-AsyncOperation": url, "Location": exchange.url, "x-ms-async-operation-timeout": "PT30M"}
+    return Reply(201, {"properties": _properties(exchange, schedule)}, headers)
+
+
+@route("DELETE", _PATH)
+def delete_schedule(exchange: Exchange, name: str) -> Reply:
+    """Delete a schedule; how the service answers was not recorded."""
+    gone = exchange.service.store.delete(_collection(exchange.workspace), name)
+    return Reply(200 if gone else 204)
+
+
+@route("POST", f"{_PATH}/trigger")
+def trigger_schedule(exchange: Exchange, name: str) -> Reply:
+    """Submit a schedule's job now."""
+    sent = _find(exchange, name)["sent"]["action"]["jobDefinition"]
+    if sent.get("sourceJobId"):
+        sent = find_job(exchange, sent["sourceJobId"].rpartition("/")[2])["properties"]
+    job = f"{name}-{uuid.uuid4().hex[:12]}"
+    submit(exchange, job, {key: value for key, value in sent.items() if value is not None})
+    return ok({"submissionId": job, "scheduleActionType": "CreateJob"})
