@@ -24,6 +24,7 @@ from . import (  # noqa: F401 - each module adds its routes
     endpoints,
     environments,
     jobs,
+    mlflow,
     models,
     operations,
     registries,
