@@ -131,8 +131,8 @@ class Kind:
 
     def _list_versions(self, exchange: Exchange, name: str) -> Reply:
         holder, query = exchange.workspace, exchange.query
-        if exchange.service.store.get(self.containers(holder), name) is None:
-            raise self.missing(name, None)
+        if holder.segment == "workspaces" and exchange.service.store.get(self.containers(holder), name) is None:
+            raise self.missing(name, None)  # the SDK cannot register a first model in a registry that says this too
 
         def wanted(version: str, document: Document) -> bool:
             properties = document["properties"]

@@ -385,8 +385,11 @@ def _batch_deployment(document: Document, ready: bool) -> Properties:
 BATCH = _register(Kind("batchEndpoints", "bebes", "bdbes", _batch_endpoint, _batch_deployment, {"type": "None"}, {}))
 
 
-@route("GET", "{workspace}/batchEndpoints/{endpoint}/jobs")
-@route("GET", "{workspace}/batchEndpoints/{endpoint}/deployments/{name}/jobs")
+@route(
+    "GET",
+    "{data_plane}/batchEndpoints/{endpoint}/jobs",
+    "{data_plane}/batchEndpoints/{endpoint}/deployments/{name}/jobs",
+)
 def list_batch_jobs(exchange: Exchange, endpoint: str, name: str | None = None) -> Reply:
     """List what a batch endpoint was asked to do, newest first."""
     entries = exchange.service.store.entries(_batch_jobs(exchange.workspace, endpoint))

@@ -18,7 +18,7 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
     sources = {key: sent[key] for key in ("image", "build", "inferenceConfig") if sent.get(key) is not None}
     conda = sent.get("condaFile")
     return {
-        "description": sent.get("description") or "",
+        "description": sent.get("description") or ("" if exchange.api_version >= "2023" else None),
         "tags": text_map(sent.get("tags")),
         "properties": text_map(sent.get("properties")),
         "isArchived": bool(sent.get("isArchived")),

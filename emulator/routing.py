@@ -1,7 +1,8 @@
 """From a method and a path to the function that answers: case-insensitive like ARM, in time that does not grow.
 
-A template is a path with `{names}`; `{workspace}` stands for the whole ARM id of a workspace and `{registry}` for
-that of a registry. The function gets the exchange and the other names as keyword arguments.
+A template is a path with `{names}`; `{workspace}` stands for the whole ARM id of a workspace, `{data_plane}` and
+`{registry}` for the same below the data plane's prefix. The function gets the exchange and the other names as keyword
+arguments.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from .app import Service
     from .workspaces import Holder
 
+_GROUP = f"/subscriptions/{{subscription_}}/resourceGroups/{{group_}}/providers/{PROVIDER}"
 _ROOTS = {
-    "{workspace}": "/subscriptions/{subscription_}/resourceGroups/{group_}"
-    f"/providers/{PROVIDER}/workspaces/{{workspace_}}",
-    "{registry}": "/mferp/managementfrontend/subscriptions/{subscription_}/resourceGroups/{group_}"
-    f"/providers/{PROVIDER}/registries/{{registry_}}",
+    "{workspace}": f"{_GROUP}/workspaces/{{workspace_}}",
+    "{data_plane}": f"/mferp/managementfrontend{_GROUP}/workspaces/{{workspace_}}",
+    "{registry}": f"/mferp/managementfrontend{_GROUP}/registries/{{registry_}}",
     "{location}": f"/subscriptions/{{subscription_}}/providers/{PROVIDER}/locations/{{location_}}",
 }
 

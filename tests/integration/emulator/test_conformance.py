@@ -30,7 +30,7 @@ _OLD_STORE = "built-in datastores of newer workspaces do not tell who created th
 
 DEPARTURES: dict[str, dict[str, str]] = {
     "*": {
-        "header Retry-After": "long-running operations tell when to poll again: without it the SDK waits 30 s each time",
+        "header Retry-After": "long-running operations tell when to poll again, as the SDK would wait 30 s each time",
     },
     "datastore-1": {"systemData.createdBy missing": _OLD_STORE, "systemData.createdByType missing": _OLD_STORE},
     "datastore-5": {"systemData.createdBy missing": _OLD_STORE, "systemData.createdByType missing": _OLD_STORE},
