@@ -102,9 +102,7 @@ class AirflowRest:
             runs = [self.run(dag_id, run_id)] if run_id else self.runs(dag_id)[:1]
             return next((run for run in runs if run["state"] in FINISHED_RUN), None)
 
-        run = until(
-            finished, timeout, lambda: f"{dag_id}: {[(r['dag_run_id'], r['state']) for r in self.runs(dag_id)]}"
-        )
+        run = until(finished, timeout, lambda: f"{dag_id} has not finished\n{self._standing(dag_id, run_id)}")
         if state and run["state"] != state:
             raise AirflowError(f"{dag_id}, run {run['dag_run_id']}: {run['state']}\n{self.failed_logs(run)}")
         return run
@@ -146,6 +144,15 @@ class AirflowRest:
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{number}"
         answer = self.get(path, full_content=True)
         return "\n".join(_line(record) for record in answer["content"])
+
+    def _standing(self, dag_id: str, run_id: str | None) -> str:
+        run_ids = [run_id] if run_id else [run["dag_run_id"] for run in self.runs(dag_id)[:1]]
+        return "\n".join(
+            f"--- {dag_id}.{task['task_id']}: {task['state']}\n{self.log(dag_id, run_id, task['task_id'])}"
+            for run_id in run_ids
+            for task in self.task_instances(dag_id, run_id).values()
+            if task["try_number"]
+        )
 
     def failed_logs(self, run: Json) -> str:
         """Return the logs of a run's failed tasks."""
@@ -228,11 +235,16 @@ def until(condition: Callable[[], T | None], timeout: float, otherwise: Callable
         time.sleep(0.2)
 
 
+PLAIN_FIELDS = {"timestamp", "level", "event", "error_detail", "logger", "filename", "lineno", "sources"}
+
+
 def _line(record: Json | str) -> str:
-    """One log record as a line; its error with the stack below it."""
+    """Return a log record as a line, with its other fields; its error with the stack below it."""
     if isinstance(record, str):
         return record
-    line = f"{record.get('timestamp') or ''} {str(record.get('level') or '').upper():7} {record['event']}".strip()
+    begin = [str(record.get("timestamp") or ""), f"{str(record.get('level') or '').upper():7}", str(record["event"])]
+    fields = [f"{key}={value}" for key, value in record.items() if key not in PLAIN_FIELDS]
+    line = " ".join([*begin, *fields]).strip()
     for error in record.get("error_detail") or ():
         frames = [f"    {f['filename']}:{f['lineno']} in {f['name']}" for f in error.get("frames", ())]
         line = "\n".join([line, *frames, f"  {error['exc_type']}: {error['exc_value']}"])

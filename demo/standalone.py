@@ -103,7 +103,7 @@ class StandaloneAirflow:
         """Kill the scheduler, the triggerer or the DAG processor, start another and wait until it works."""
 
         def newest() -> int:
-            return max(job["id"] for job in self.rest.get("jobs", job_type=JOBS[name])["jobs"])
+            return max(int(job["id"]) for job in self.rest.get("jobs", job_type=JOBS[name])["jobs"])
 
         before = newest()
         self.kill_component(name)
@@ -195,6 +195,9 @@ class StandaloneAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            # The end of a task's process is noticed within this time. If a trigger fires before that, Airflow takes the
+            # resumed task for a killed one and fails it (apache/airflow#67287).
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),

@@ -1,8 +1,11 @@
-"""One emulator and one Airflow for all system tests."""
+"""One emulator and one Airflow for all system tests, and somebody outside Airflow who works in the same workspace."""
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from airflow_rest import AirflowRest
 from scenario import EXAMPLES, airflow_environment
@@ -24,7 +27,7 @@ def airflow(emulator: Emulator) -> Iterator[StandaloneAirflow]:
     with StandaloneAirflow(
         DAGS,
         EXAMPLES,
-        environment=airflow_environment(emulator),
+        environment={**airflow_environment(emulator), "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1"},
         connections={"azureml": emulator.connection},
     ) as airflow:
         yield airflow
@@ -33,3 +36,56 @@ def airflow(emulator: Emulator) -> Iterator[StandaloneAirflow]:
 @pytest.fixture
 def rest(airflow: StandaloneAirflow) -> AirflowRest:
     return airflow.rest
+
+
+class Outsider:
+    """Somebody with a token and ARM's REST API, who knows nothing of Airflow or of this provider."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._workspace = airflow_environment(emulator)["AZUREML_WORKSPACE_ID"]
+        self._http = httpx.Client(
+            base_url="https://management.azure.com",
+            headers={"Authorization": f"Bearer {emulator.token()}"},
+            params={"api-version": "2024-10-01"},
+            proxy=emulator.environment["HTTPS_PROXY"],
+            verify=ssl.create_default_context(cafile=emulator.environment["SSL_CERT_FILE"]),
+            trust_env=False,
+        )
+
+    def submit_job(self, name: str) -> str:
+        """Submit a command job under this name."""
+        self._put(f"jobs/{name}", jobType="Command", command="true", environmentId="azureml:any:1")
+        return name
+
+    def register_model(self, name: str, version: str, **tags: str) -> None:
+        """Register a model version whose bytes nobody reads."""
+        uri = "azureml://datastores/workspaceblobstore/paths/elsewhere"
+        self._put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
+
+    def versions(self, kind: str, name: str) -> list[str]:
+        """Return the versions of an asset (`models`, `data`), newest first."""
+        return [body["name"] for body in self._request("GET", f"{kind}/{name}/versions")["value"]]
+
+    def version(self, kind: str, name: str, version: str) -> dict[str, Any]:
+        """Return one version."""
+        return self._request("GET", f"{kind}/{name}/versions/{version}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _put(self, path: str, **properties: Any) -> None:
+        self._request("PUT", path, json={"properties": properties})
+
+    def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        answer = self._http.request(method, f"{self._workspace}/{path}", **options)
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@pytest.fixture
+def outsider(emulator: Emulator) -> Iterator[Outsider]:
+    outsider = Outsider(emulator)
+    yield outsider
+    outsider.close()
