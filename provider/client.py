@@ -154,6 +154,17 @@ class WorkspaceClient:
         async for body in self._list(_versions(kind, name), params):
             yield asset_version(kind, body)
 
+    async def list_fingerprints(self, kind: Kind) -> AsyncIterator[tuple[str, str]]:
+        """
+        Yield the name of each asset with a text that changes when it gets a version: one (paged) request for all.
+
+        Archived names are left out. The text holds all that ARM says of the container and its newest version.
+        """
+        async for body in self._list(f"/{kind.collection}", {"listViewType": "ActiveOnly"}):
+            properties, system = body.get("properties") or {}, body.get("systemData") or {}
+            marks = (properties.get("latestVersion"), properties.get("nextVersion"), system.get("createdAt"))
+            yield body["name"], "|".join(str(mark) for mark in (*marks, system.get("lastModifiedAt")))
+
     async def get_next_version(self, kind: Kind, name: str) -> str:
         """Return the version that AzureML would give to the next one; ``"1"`` for a name that does not exist yet."""
         try:
@@ -180,6 +191,11 @@ class WorkspaceClient:
         :raises NotFoundError: there is none of that name.
         """
         return Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
+
+    async def list_jobs(self) -> AsyncIterator[Job]:
+        """Yield the workspace's jobs that are not archived, in the service's order (newest first; not documented)."""
+        async for body in self._list("/jobs", {"listViewType": "ActiveOnly"}):
+            yield Job.from_body(body)
 
     async def cancel_job(self, name: str) -> None:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""

@@ -118,9 +118,30 @@ class Job:
         """What its status means to somebody who waits for it."""
         return job_outcome(self.status)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its status will not change any more."""
+        return self.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED)
+
     def to_dict(self) -> dict[str, Any]:
         """Return all facts as JSON: what sensors return as XCom."""
         return asdict(self)
+
+    def as_version(self) -> AssetVersion:
+        """Return the job as what it is to its experiment: one of its versions, with the job's status as stage."""
+        return AssetVersion(
+            kind=Kind.EXPERIMENT.value,
+            name=self.experiment_name,
+            version=self.name,
+            id=self.id,
+            path=f"azureml://jobs/{self.name}",
+            type=self.type,
+            tags=self.tags,
+            stage=self.status,
+            job_name=self.name,
+            created_at=self.created_at,
+            created_by=self.created_by,
+        )
 
     def failure(self, reason: str) -> JobFailedError:
         """Return the error for a job that did not end well, with the service's own reason."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from .data import AzureMachineLearningDataVersionSensor
 from .job import AzureMachineLearningJobSensor
 from .model import AzureMachineLearningModelVersionSensor
+from .watchers import watch
 
 __all__ = [
     "AzureMachineLearningDataVersionSensor",
     "AzureMachineLearningJobSensor",
     "AzureMachineLearningModelVersionSensor",
+    "watch",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,15 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
     :param poll_interval: seconds between two looks.
+    :param deadline: when to give up, in seconds since the epoch; None: never. It is absolute, so that a triggerer that
+        starts anew does not start the clock anew.
     """
 
-    def __init__(self, *, conn_id: str, poll_interval: float) -> None:
+    def __init__(self, *, conn_id: str, poll_interval: float, deadline: float | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.poll_interval = poll_interval
+        self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and fields, for Airflow's database."""
@@ -38,19 +43,32 @@ class AzureMachineLearningTrigger(BaseTrigger):
         return f"{cls.__module__}.{cls.__qualname__}", self._fields()
 
     def _fields(self) -> dict[str, Any]:
-        return {"conn_id": self.conn_id, "poll_interval": self.poll_interval}
+        return {"conn_id": self.conn_id, "poll_interval": self.poll_interval, "deadline": self.deadline}
 
     @abstractmethod
     async def look(self, client: WorkspaceClient) -> Any:
         """Return what to report, as JSON, or None if there is nothing yet."""
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
+    async def wait(self, client: WorkspaceClient) -> Any:
+        """
+        Look until there is something to report, and return it. Operators that wait in the worker call this too.
+
+        :raises WaitTimeoutError: the deadline came first.
+        :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
+        """
         from ..client import poll
 
         try:
+            async with asyncio.timeout(None if self.deadline is None else max(0.0, self.deadline - time.time())):
+                return await poll(lambda: self.look(client), interval=self.poll_interval)
+        except TimeoutError:
+            raise errors.WaitTimeoutError("What this task waits for did not come within its timeout.") from None
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
+        try:
             async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
-                found = await poll(lambda: self.look(client), interval=self.poll_interval)
+                found = await self.wait(client)
         except errors.AzureMachineLearningError as error:
             event = {"status": "error", "error": type(error).__name__, "message": str(error)}
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..hook import AzureMachineLearningHook
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
@@ -12,22 +13,35 @@ if TYPE_CHECKING:
 
 class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
     """
-    Fires when an AzureML job has ended. It only watches: killing the task does not cancel the job.
+    Fires when an AzureML job has ended.
 
     :param job_name: the job's name.
     :param fail_on_paused: whether a paused job counts as failed.
+    :param owner: the id of the task run that submitted the job: when a user kills the task, the job is canceled. None:
+        somebody else's job, which is only watched.
     """
 
-    def __init__(self, *, job_name: str, fail_on_paused: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, job_name: str, fail_on_paused: bool = False, owner: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job_name = job_name
+        self.owner = owner
         self.fail_on_paused = fail_on_paused
         self._seen: set[str] = set()
 
     def _fields(self) -> dict[str, Any]:
-        return {**super()._fields(), "job_name": self.job_name, "fail_on_paused": self.fail_on_paused}
+        own = {"job_name": self.job_name, "fail_on_paused": self.fail_on_paused, "owner": self.owner}
+        return {**super()._fields(), **own}
 
     async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""
         job = await client.check_job(self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
         return job.to_dict() if job else None
+
+    async def on_kill(self) -> None:
+        """Cancel the job, if it is this task's own; Airflow calls this only when a user ends the waiting task."""
+        if self.owner is None:
+            return
+        from ..submission import cancel_own_job
+
+        async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
+            await cancel_own_job(client, self.job_name, self.owner)

@@ -159,12 +159,13 @@ def blobs(azureml_emulator: Any) -> Callable[[], dict[str, bytes]]:
 def submit(ws: Workspace, azureml_emulator: Any) -> Callable[..., str]:
     """Submit a command job as somebody outside of Airflow does, with the SDK; returns its name."""
 
-    def run(script: list[Any] | None = None) -> str:
+    def run(script: list[Any] | None = None, experiment: str | None = None) -> str:
         from azure.ai.ml import command
 
         azureml_emulator.script_jobs(script)
         with AzureMachineLearningHook("azureml").ml_client() as ml:
-            job = command(command="echo", environment="azureml://registries/azureml/environments/e/versions/1")
+            environment = "azureml://registries/azureml/environments/e/versions/1"
+            job = command(command="echo", environment=environment, experiment_name=experiment)
             return str(ml.jobs.create_or_update(job).name)
 
     return run

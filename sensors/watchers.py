@@ -1,0 +1,131 @@
+"""Watchers: assets whose events come from AzureML itself, with no DAG waiting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
+
+from airflow.sdk import Asset, AssetWatcher
+
+from ..datasets.uri import parse_asset_uri
+from ..datasets.workspace import Kind, Workspace
+from ..provider.states import JobOutcome, job_outcome
+from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
+from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
+
+if TYPE_CHECKING:
+    from ..provider.triggers.watch import AzureMachineLearningWatchTrigger
+
+_QUEUE_URL = re.compile(r"https://[a-z0-9]{3,24}\.queue\.[a-z0-9.-]+/[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")
+_LEAST_INTERVAL = 5
+
+
+def watch(
+    asset: Asset,
+    *,
+    conn_id: str,
+    poll_interval: float = 60,
+    tags: dict[str, str] | None = None,
+    start: Literal["latest", "all"] = "latest",
+    statuses: Iterable[str] | None = None,
+    event_queue: str | None = None,
+) -> Asset:
+    """
+    Return an asset that has an event for each new version of an AzureML model or data asset, whoever makes it.
+
+    ::
+
+        with DAG("deploy", schedule=[watch(ws.model("fraud"), conn_id="azureml", tags={"stage": "production"})]):
+
+            @task
+            def roll_out(*, triggering_asset_events):
+                for version in asset_versions(triggering_asset_events):
+                    ...
+
+    Each version is announced once, when it first matches: made with the tags, tagged later, or restored from the
+    archive. Without tags, that is each new version. Several that one poll finds make one event. What is made while
+    Airflow is down is announced when it is back; after a crash a version may be announced again, with the same ``id``.
+    For ``ws.experiment(name)`` each job that ends is a version, with its status as ``stage``.
+
+    The result is an asset of its own, beside ``ws.model("fraud")`` (which has the events of Airflow's own tasks). Its
+    identity holds the filter; connection, interval and queue are not part of it, so they can be changed without
+    announcing anything anew. Use one and the same object in all DAGs: import it from one module.
+
+    The triggerer polls once per workspace, kind, interval and queue, however many assets are watched; a watcher with
+    tags adds a request for each asset that it watches.
+
+    :param asset: what ``Workspace.model()``, ``.data()`` or ``.experiment()`` made.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning`` to that workspace.
+    :param poll_interval: seconds between two polls, 5 at least.
+    :param tags: tags that a version (or job) must have, with these values; it may have more.
+    :param start: when it is watched for the first time, ``latest`` takes what is there as known, ``all`` announces it.
+    :param statuses: of an experiment only: the final states that count, ``["Completed"]`` if None; others are
+        ``Failed``, ``Canceled``, ``NotResponding``.
+    :param event_queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``, a Storage Queue that Event Grid fills with the
+        workspace's events: a message makes the next poll happen at once. It needs the extra ``event-queue``.
+    :raises ValueError: an argument is wrong; Airflow shows it as the DAG's import error.
+    """
+    owner, kind, name = _identity(asset)
+    wanted = {str(key): str(value) for key, value in sorted((tags or {}).items())}
+    _check(kind, poll_interval, start, statuses, event_queue)
+    fields: dict[str, Any] = {
+        "conn_id": conn_id,
+        "workspace": owner.id,
+        "kind": kind.value,
+        "name": name,
+        "tags": wanted,
+        "start": start,
+        "poll_interval": float(poll_interval),
+        "event_queue": event_queue,
+    }
+    conditions = [f"{key}={value}" for key, value in wanted.items()]
+    trigger: AzureMachineLearningWatchTrigger
+    if kind is Kind.EXPERIMENT:
+        states = sorted(statuses or ["Completed"])
+        conditions = [*states, *conditions]
+        trigger = AzureMachineLearningExperimentWatchTrigger(statuses=states, **fields)
+    else:
+        trigger = AzureMachineLearningVersionWatchTrigger(**fields)
+    label = f"watched: {', '.join(conditions)}" if conditions else "watched"
+    return Asset(
+        name=f"{asset.name} ({label})",
+        uri=f"{asset.uri}?{urlencode({'watched': ','.join(conditions) or 'all'})}",
+        group=asset.group,
+        watchers=[AssetWatcher(name=f"{kind.collection}/{name}", trigger=trigger)],
+    )
+
+
+def _identity(asset: Asset) -> tuple[Workspace, Kind, str]:
+    parsed = parse_asset_uri(asset.uri) if isinstance(asset, Asset) else None
+    if parsed is None or "?" in asset.uri:
+        raise ValueError(f"watch() takes what Workspace.model(), .data() or .experiment() made, not {asset!r}.")
+    owner, kind, name = parsed
+    if not isinstance(owner, Workspace):
+        raise ValueError(f"watch() of {asset.name}: only the assets of workspaces can be watched, not a registry's.")
+    return owner, kind, name
+
+
+def _check(
+    kind: Kind, poll_interval: float, start: str, statuses: Iterable[str] | None, event_queue: str | None
+) -> None:
+    if not isinstance(poll_interval, (int, float)) or poll_interval < _LEAST_INTERVAL:
+        raise ValueError(f"poll_interval is {poll_interval!r}; it is {_LEAST_INTERVAL} seconds or more.")
+    if start not in ("latest", "all"):
+        raise ValueError(f"start is {start!r}; it is 'latest' or 'all'.")
+    if statuses is not None and kind is not Kind.EXPERIMENT:
+        raise ValueError("statuses are for experiments; a model or data version has none.")
+    for status in statuses or ():
+        if job_outcome(status) not in (JobOutcome.SUCCEEDED, JobOutcome.FAILED):
+            raise ValueError(f"status {status!r} is not final; Completed, Failed, Canceled and NotResponding are.")
+    if event_queue is not None:
+        if kind is Kind.DATA:
+            raise ValueError("event_queue does not help with data assets: Event Grid has no event for them.")
+        if not isinstance(event_queue, str) or not _QUEUE_URL.fullmatch(event_queue):
+            raise ValueError(
+                f"event_queue is {event_queue!r}; it looks like https://ACCOUNT.queue.core.windows.net/QUEUE."
+            )
+        if find_spec("azure.storage.queue") is None:
+            raise ValueError("event_queue needs azure-storage-queue: install airflow-provider-azureml[event-queue].")
