@@ -1,0 +1,111 @@
+"""What `watch()` makes of an asset, and what Event Grid may put into its queue."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_azureml.datasets import Registry, Workspace
+from airflow_provider_azureml.datasets.uri import parse_asset_uri
+from airflow_provider_azureml.provider.event_queue import event_kinds
+from airflow_provider_azureml.sensors import watch
+
+WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")
+MODEL = WS.model("fraud")
+
+
+def test_a_watched_asset_is_an_asset_of_its_own_that_says_what_it_waits_for():
+    watched = watch(MODEL, conn_id="azureml", tags={"stage": "production"})
+    assert watched.name == "models/fraud@fraud-prod/ml/12345678 (watched: stage=production)"
+    assert watched.uri == f"{MODEL.uri}?watched=stage%3Dproduction"
+    assert watched.group == MODEL.group
+    assert parse_asset_uri(watched.uri) == parse_asset_uri(MODEL.uri), "for lineage it is the model"
+
+
+def test_filters_make_identities_and_tuning_does_not():
+    def identity(**arguments: Any) -> tuple[str, str]:
+        watched = watch(MODEL, **{"conn_id": "azureml", **arguments})
+        return watched.name, watched.uri
+
+    assert identity() == identity(poll_interval=900, conn_id="b", start="all")
+    assert identity() == identity(event_queue="https://account.queue.core.windows.net/events")
+    assert identity(tags={"a": "1", "b": "2"}) == identity(tags={"b": 2, "a": 1})
+    every = [identity(), identity(tags={"a": "1"}), identity(tags={"a": "2"}), (MODEL.name, MODEL.uri)]
+    assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 4
+
+
+def test_the_final_states_of_an_experiments_jobs_are_part_of_its_identity():
+    watched = watch(WS.experiment("night"), conn_id="azureml", statuses=["Failed", "Canceled"], tags={"team": "a"})
+    assert watched.name.endswith("(watched: Canceled, Failed, team=a)")
+
+
+def test_a_dag_with_watchers_is_the_same_dag_on_each_parse():
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    def parse() -> str:
+        watched = [watch(MODEL, conn_id="azureml", tags={"b": "1", "a": "2"}), watch(WS.data("s"), conn_id="azureml")]
+        with DAG("d", schedule=watched) as dag:
+            pass
+        return json.dumps(DagSerialization.serialize_dag(dag), sort_keys=True, default=str)
+
+    assert parse() == parse()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"asset": Asset("x")}, r"not Asset\(name='x'"),
+        ({"asset": "fraud"}, "not 'fraud'"),
+        ({"asset": watch(MODEL, conn_id="c")}, "watch.. takes what"),
+        ({"asset": Registry("azureml").model("m")}, "not a registry's"),
+        ({"poll_interval": 1}, "poll_interval is 1; it is 5 seconds or more"),
+        ({"poll_interval": "60"}, "poll_interval is '60'"),
+        ({"start": "first"}, "start is 'first'"),
+        ({"statuses": ["Completed"]}, "statuses are for experiments"),
+        ({"asset": WS.experiment("e"), "statuses": ["Running"]}, "'Running' is not final"),
+        ({"asset": WS.data("s"), "event_queue": "https://account.queue.core.windows.net/q01"}, "no event for them"),
+        ({"event_queue": "http://account.queue.core.windows.net/events"}, "it looks like https://ACCOUNT"),
+        ({"event_queue": "https://account.queue.core.windows.net/events?sig=x"}, "it looks like https://ACCOUNT"),
+    ],
+)
+def test_a_wrong_argument_fails_at_parse_and_says_what_is_right(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        watch(**{"asset": MODEL, "conn_id": "azureml", **arguments})
+
+
+SCHEMA = {"eventType": "Microsoft.MachineLearningServices.ModelRegistered", "data": {"ModelName": "m"}}
+CLOUD = {"specversion": "1.0", "type": "Microsoft.MachineLearningServices.RunCompleted", "data": {}}
+
+
+@pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode(), str.encode])
+@pytest.mark.parametrize(
+    ("event", "kinds"),
+    [
+        (SCHEMA, ["modelregistered"]),
+        ([SCHEMA], ["modelregistered"]),
+        (CLOUD, ["runcompleted"]),
+        ([SCHEMA, CLOUD], ["modelregistered", "runcompleted"]),
+        ({"EventType": "microsoft.machinelearningservices.runstatuschanged"}, ["runstatuschanged"]),
+    ],
+)
+def test_every_form_in_which_event_grid_writes_is_read(event, kinds, encode):
+    assert event_kinds(encode(json.dumps(event))) == kinds
+
+
+@given(st.one_of(st.text(), st.binary(), st.recursive(st.none() | st.text(), st.lists).map(json.dumps)))
+def test_anything_else_is_a_value_error_and_no_other(body):
+    with contextlib.suppress(ValueError):
+        event_kinds(body)
+
+
+@pytest.mark.parametrize("body", ["", "[" * 60_000, '{"eventType": 7}', "null", "[[]]", "eyJ"])
+def test_hostile_messages_are_value_errors(body):
+    with pytest.raises((ValueError, RecursionError)):
+        event_kinds(body)
