@@ -1,0 +1,28 @@
+"""DAGs that watch models which somebody outside of Airflow registers."""
+
+import os
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, task
+
+from airflow_provider_azureml.datasets import Workspace, asset_versions
+from airflow_provider_azureml.sensors import watch
+
+workspace = Workspace.from_id(os.environ["AZUREML_WORKSPACE_ID"])
+
+
+@task
+def roll_out(*, triggering_asset_events):
+    return [version.to_dict() for version in asset_versions(triggering_asset_events)]
+
+
+with DAG("watch_any", schedule=[watch(workspace.model("watched"), conn_id="azureml", poll_interval=5)]):
+    roll_out()
+
+promoted = watch(workspace.model("watched"), conn_id="azureml", poll_interval=5, tags={"stage": "production"})
+with DAG("watch_promoted", schedule=[promoted]):
+    roll_out()
+
+# Killed, paused and restarted: the events count, so the run need not do anything.
+with DAG("watch_hardship", schedule=[watch(workspace.model("hardship"), conn_id="azureml", poll_interval=5)]):
+    EmptyOperator(task_id="nothing")
