@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .relay import storage_service
+
 KEEP = 100_000
 """How many calls are kept; the oldest are forgotten first."""
 
@@ -36,7 +38,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which calls are meant. Empty fields match everything; `path` is a regular expression searched in the path."""
+    """Which calls are meant; `path` and `host` are regular expressions, searched in the path and the host.
+
+    Fields that are not given match everything, with one exception: calls to storage are meant only if `host` is given.
+    """
 
     method: str | None = None
     path: str | None = None
@@ -52,11 +57,14 @@ class Match:
             (self.method is None or call.method == self.method.upper())
             and (self.path is None or re.search(self.path, call.path, re.IGNORECASE) is not None)
             and (self.path_contains is None or self.path_contains.lower() in call.path.lower())
-            and (self.host is None or re.search(self.host, call.host) is not None)
+            and self._meets_host(call.host)
             and (self.status is None or call.status == self.status)
             and (self.principal is None or call.principal == self.principal)
             and all(call.query.get(name) == value for name, value in self.query.items())
         )
+
+    def _meets_host(self, host: str) -> bool:
+        return storage_service(host) is None if self.host is None else re.search(self.host, host) is not None
 
 
 class CallLog:

@@ -105,6 +105,8 @@ def line(call: dict[str, Any]) -> str:
     """Return one call as a line of the log."""
     at = time.strftime("%H:%M:%S", time.localtime(call["at"]))
     path = call["path"].rpartition("/Microsoft.MachineLearningServices/")[2]
+    if ".core.windows.net" in call["host"]:
+        path = f"{call['host'].split('.')[1]}:{path}"
     remark = f"  [{call['fault']}]" if call["fault"] else "" if call["known"] else "  [unknown route]"
     return f"{at} {call['status'] or '---'} {call['method']:6} {call['milliseconds']:7.1f} ms  {path}{remark}"
 
@@ -117,7 +119,7 @@ def _show_calls(emulator: Emulator, *, quiet: bool) -> None:
             raise EmulatorError("the service has ended")
         if quiet:
             continue
-        for call in emulator.calls(after=seen):
+        for call in emulator.calls(host=".", after=seen):
             if call["milliseconds"] == 0:
                 break  # not answered yet: show it next time, in its place
             print(line(call), flush=True)

@@ -398,7 +398,8 @@ class Emulator:
 
         Each tells number, at, method, host, path, query, api_version, principal, user_agent, client_request_id,
         status (0: no answer left), milliseconds, known, fault and error. More filters: `path` and `host` (regular
-        expressions), `status`, `principal`, `query` (a dict), `after` (a number).
+        expressions), `status`, `principal`, `query` (a dict), `after` (a number). Calls to storage are among them only
+        if `host` is given, e.g. `host="blob"`; so it is with `wait_for_call` and `misbehave`.
         """
         found: list[dict[str, Any]] = self._control("calls", method=method, path_contains=path_contains, **match)
         return found

@@ -131,7 +131,7 @@ def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None =
         "parent": parent,
         "children": [],
         "uuid": str(uuid.uuid4()),
-        "number": service.store.next_number(collection(holder)),
+        "number": service.store.next_number(),
         "systemData": created(exchange.author, exchange.now),
     }
     if parent is not None:

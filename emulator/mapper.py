@@ -1,7 +1,7 @@
 """A CONNECT proxy that leads the production host names to loopback and refuses every other.
 
-It ends no TLS: the service and Azurite do that themselves, so a client sees the certificate of the host that it asked
-for. What it refuses proves that a test talks to nobody else.
+It ends no TLS: the service does that, so a client sees the certificate of the host that it asked for. What it refuses
+proves that a test talks to nobody else.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _TARGETS = (
     (re.compile(r"(management\.azure\.com|login\.(microsoftonline\.com|windows\.net))"), "service"),
     (re.compile(r"[\w-]+\.(api\.azureml\.ms|experiments\.azureml\.net)"), "service"),
     (re.compile(r"[\w.-]+\.inference\.ml\.azure\.com"), "service"),
-    (re.compile(r"[a-z0-9]+\.blob\.core\.windows\.net"), "blob"),
-    (re.compile(r"[a-z0-9]+\.queue\.core\.windows\.net"), "queue"),
+    (re.compile(r"[a-z0-9]+\.blob\.core\.windows\.net"), "service"),
+    (re.compile(r"[a-z0-9]+\.queue\.core\.windows\.net"), "service"),
     (re.compile(r"[a-z0-9]+\.table\.core\.windows\.net"), "table"),
 )
 _CONNECT = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")

@@ -17,11 +17,13 @@ from starlette.types import Scope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from . import control
-from .app import Application, Service
+from .app import Service
 from .certificates import Certificates
 from .config import Config
 from .mapper import reset
 from .processes import end_with_parent, listen, ready
+from .relay import Relay
+from .wire import Application
 
 _KEEP_ALIVE = 300
 
@@ -65,7 +67,7 @@ class _Server(uvicorn.Server):
 
 
 def _server(app: Any, **options: Any) -> _Server:
-    settings = {"log_level": "warning", "access_log": False, "lifespan": "off", "ws": "none"}
+    settings = {"log_level": "warning", "access_log": False, "lifespan": "off", "ws": "none", "server_header": False}
     times = {"timeout_keep_alive": _KEEP_ALIVE, "timeout_graceful_shutdown": 1}
     return _Server(uvicorn.Config(app, **{**settings, **times, **options}))
 
@@ -74,9 +76,11 @@ async def _run(config: Config) -> None:
     service = Service(config)
     await service.start()
     certificates = Certificates(config.root / "certificates")
+    relay = Relay(config.ports, certificates.authority)
     front = _server(
-        Application(service, drop),
+        Application(service, relay, drop),
         http=_Protocol,
+        date_header=False,  # handlers and Azurite send their own
         ssl_certfile=str(certificates.certificate),
         ssl_keyfile=str(certificates.key),
     )
@@ -94,6 +98,7 @@ async def _run(config: Config) -> None:
     ready()
     await serving
     work.cancel()
+    await relay.close()
     service.store.close()
 
 

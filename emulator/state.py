@@ -102,16 +102,10 @@ class Store:
         self.put(collection, name, document)
         return document
 
-    def next_number(self, collection: str) -> int:
-        """Return how many documents a collection has had so far, plus one."""
-        return (
-            int(
-                self._database.execute("SELECT COUNT(*) FROM resource WHERE collection = ?", (collection,)).fetchone()[
-                    0
-                ]
-            )
-            + 1
-        )
+    def next_number(self) -> int:
+        """Return a number above that of everything stored so far."""
+        (highest,) = self._database.execute("SELECT MAX(sequence) FROM resource").fetchone()
+        return int(highest or 0) + 1
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,114 @@
+"""From a call to its handler: who asks, may he, is it too often, and what exactly is meant."""
+
+from __future__ import annotations
+
+import uuid
+from inspect import isawaitable
+
+from . import (  # noqa: F401 - each module adds its routes
+    codes,
+    components,
+    computes,
+    data,
+    datastores,
+    endpoints,
+    environments,
+    jobs,
+    mlflow,
+    models,
+    operations,
+    registries,
+    runhistory,
+    schedules,
+)
+from .arm import Reply, ServiceError, gateway_error
+from .calls import Call
+from .routing import ROUTES, Exchange
+from .tokens import Principal
+
+_PROVIDER_PREFIX = "/subscriptions/"
+_HOLDER_SEGMENTS = 9
+
+
+async def dispatch(exchange: Exchange, call: Call) -> Reply:
+    """Find the handler, see to identity, rights and limits, and answer."""
+    service, found = exchange.service, ROUTES.find(exchange.method, exchange.path)
+    service.runner.catch_up(exchange.now)
+    anonymous = exchange.path == "/discovery" or exchange.host.startswith("login.") or _scores(exchange.host)
+    extra: dict[str, str] = {}
+    if not anonymous:
+        principal = _identify(exchange, call)
+        if exchange.path.startswith(_PROVIDER_PREFIX):
+            extra = _limit(exchange, principal)
+            service.directory.authorize(principal, exchange.method, exchange.path)
+    if len(exchange.body) > service.config.max_body:
+        raise gateway_error(413, "RequestContentTooLarge", "The request content size exceeds the maximum size.")
+    if found is None:
+        call.known = False
+        return _unknown(exchange)
+    handler, names = found
+    parameters = _place(exchange, names)
+    try:
+        reply = handler(exchange, **parameters)
+        if isawaitable(reply):
+            reply = await reply
+    except ServiceError as error:
+        if "x-ms-failure-cause" not in error.reply.headers:
+            error.reply.headers.update(extra | _correlation(exchange))
+        raise
+    assert isinstance(reply, Reply)
+    if exchange.draws is not None:
+        extra = {f"x-ms-ratelimit-remaining-subscription-{exchange.draws}": "24"}
+    reply.headers = {"x-ms-response-type": "standard", **extra, **_correlation(exchange), **reply.headers}
+    return reply
+
+
+def _scores(host: str) -> bool:
+    """Say whether a host is an endpoint's, which sees to keys and tokens itself."""
+    return host.endswith(".inference.ml.azure.com")
+
+
+def _identify(exchange: Exchange, call: Call) -> Principal:
+    principal = exchange.service.directory.authenticate(exchange.headers.get("authorization", ""))
+    exchange.author, exchange.principal = principal.author, principal.client_id
+    call.principal = principal.client_id
+    return principal
+
+
+def _limit(exchange: Exchange, principal: Principal) -> dict[str, str]:
+    """Count the call against ARM's limits, or answer 429."""
+    subscription = exchange.path.split("/")[2].lower()
+    service = exchange.service
+    headers, wait = service.throttle.count(subscription, principal.client_id, exchange.method, exchange.now)
+    if wait is not None:
+        message = f"Number of requests exceeded the limit. Please try again after '{wait}' seconds."
+        raise gateway_error(429, "SubscriptionRequestsThrottled", message, Retry_After=str(wait))
+    return headers
+
+
+def _place(exchange: Exchange, names: dict[str, str]) -> dict[str, str]:
+    """Resolve the workspace (or registry) of the path; return the handler's own names."""
+    if "group_" in names:
+        path = exchange.path
+        start = path.lower().index(_PROVIDER_PREFIX)
+        whole = path[start:]
+        own = "/".join(whole.split("/")[:_HOLDER_SEGMENTS])
+        exchange.holder = exchange.service.holders.require(own, whole, exchange.method)
+    return {name: value for name, value in names.items() if not name.endswith("_")}
+
+
+def _correlation(exchange: Exchange) -> dict[str, str]:
+    request = str(uuid.uuid4())
+    return {
+        "x-ms-request-id": request,
+        "x-ms-correlation-request-id": request,
+        "Cache-Control": "no-cache",
+        "Pragma": "no-cache",
+    }
+
+
+def _unknown(exchange: Exchange) -> Reply:
+    """Answer a path that no module knows; ARM's words for a resource type that a provider does not have."""
+    return gateway_error(
+        404, "InvalidResourceType", f"The emulator has no answer to {exchange.method} {exchange.path}."
+    ).reply
