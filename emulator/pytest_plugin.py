@@ -8,6 +8,7 @@ assert azureml_emulator.calls("PUT", "/models/")
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,15 @@ def azureml_emulator(
     emulator = azureml_emulator_session
     for name, value in emulator.environment.items():
         monkeypatch.setitem(os.environ, name, value)
+    _trust_in_aiohttp(emulator.environment["SSL_CERT_FILE"])
     emulator.clear_calls()
     yield WorkspaceEmulator(emulator, emulator.create_workspace())
     emulator.behave()
     emulator.script_jobs(None)
+
+
+def _trust_in_aiohttp(certificates: str) -> None:
+    """Let an aiohttp that was imported before now trust the emulator: it reads SSL_CERT_FILE once, at its import."""
+    context = getattr(sys.modules.get("aiohttp.connector"), "_SSL_CONTEXT_VERIFIED", None)
+    if context is not None:
+        context.load_verify_locations(cafile=certificates)
