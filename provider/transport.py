@@ -120,7 +120,7 @@ class Transport:
         try:
             response = await self._client.send_request(request, **options)
             async with response:
-                text = (await response.read()).decode()
+                text = response.content.decode()  # it is read already; read() fails on an empty body
         except (ClientAuthenticationError, CredentialUnavailableError) as error:
             status = error.response.status_code if error.response is not None else None
             if status is not None and (status == 429 or status >= 500):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from ...datasets.events import announce
+from ...datasets.workspace import Kind
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
 from ..links import AzureMachineLearningStudioLink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from airflow.sdk import BaseOperatorLink
+    from airflow.sdk import BaseOperatorLink, Context
 
+    from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
+
+_EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 
 
 class AzureMachineLearningBaseOperator(BaseOperator):
@@ -47,3 +53,22 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     def _dag_folder(self) -> Path:
         """The folder of the DAG file: what relative paths in a spec start from."""
         return Path(self.dag.fileloc).parent
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render Jinja templates as Airflow does, but leave AzureML's own ``${{inputs.data}}`` alone."""
+        if isinstance(content, str) and "${{" in content:
+            content = _EXPRESSION.sub(lambda found: "{% raw %}" + found[0] + "{% endraw %}", content)
+        return super().render_template(content, *args, **kwargs)
+
+    def _announce_to_outlets(self, context: Context, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
+        """Announce versions on those of the task's outlets that stand for them: the asset, or its workspace's alias."""
+        of_asset: dict[str, list[AssetVersion]] = {}
+        for version in versions:
+            of_asset.setdefault(f"{version.kind}/{version.name}", []).append(version)
+        for same in of_asset.values():
+            kind = Kind(same[0].kind)
+            asset, alias = owner.asset(kind, same[0].name), owner.alias(kind)
+            if asset in self.outlets:
+                announce(context, asset, same)
+            elif alias in self.outlets:
+                announce(context, alias, same, asset=asset)

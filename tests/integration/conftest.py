@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pydoc import locate
@@ -108,6 +112,83 @@ def task() -> Callable[..., TaskRunner]:
         return TaskRunner(lambda: operator(task_id="it", conn_id="azureml", **arguments))
 
     return make
+
+
+class FileStateStore(StateStore):
+    """One that outlives the process."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.values = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return super().get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        super().set(key, value)
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.values))
+        new.replace(self.path)
+
+
+@pytest.fixture
+def kill_at_each_call(tmp_path: Path) -> Callable[[TaskRunner], int]:
+    """Run tries of a task in processes that SIGKILL ends after the answer to their 1st, 2nd ... call, until one ends.
+
+    Returns how many were killed.
+    """
+
+    def run(runner: TaskRunner) -> int:
+        import azure.ai.ml.entities
+        import azure.storage.blob  # noqa: F401 - once, not in each process
+
+        runner.store = FileStateStore(tmp_path / "state.json")
+        for number in range(1, 60):
+            if (pid := os.fork()) == 0:
+                _try_and_die(runner, number)
+            status = os.waitpid(pid, 0)[1]
+            assert status in (0, signal.SIGKILL), f"the try that was to die at call {number} failed: see its output"
+            if status == 0:
+                return number - 1
+        raise AssertionError("no try came through")
+
+    return run
+
+
+def _try_and_die(runner: TaskRunner, number: int) -> None:
+    """In a forked process: run a try, count its calls over HTTP, and end at once after the answer to the Nth."""
+    from aiohttp import ClientSession
+    from requests import Session
+
+    calls = 0
+
+    def count() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    send, request = Session.send, ClientSession._request
+
+    def counted_send(*args: Any, **kwargs: Any) -> Any:
+        answer = send(*args, **kwargs)
+        count()
+        return answer
+
+    async def counted_request(*args: Any, **kwargs: Any) -> Any:
+        answer = await request(*args, **kwargs)
+        count()
+        return answer
+
+    Session.send, ClientSession._request = counted_send, counted_request
+    try:
+        runner.run()
+    except BaseException:  # noqa: BLE001 - reported, and never back into the copy of pytest
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
 
 
 @pytest.fixture

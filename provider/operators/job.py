@@ -1,0 +1,222 @@
+"""The operator for AzureML jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...datasets.workspace import Kind
+from .. import sdk
+from ..errors import JobFailedError, NotFoundError, WaitTimeoutError
+from ..links import push_studio_url
+from ..task_run import TaskRun
+from ..triggers.job import AzureMachineLearningJobTrigger
+from .waiting import WaitingOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from airflow.sdk import Asset, AssetAlias, Context
+
+    from ...datasets.events import AssetVersion
+    from ...datasets.workspace import Workspace
+    from ..client import WorkspaceClient
+    from ..connection import WorkspaceConnection
+    from ..shapes import Job
+    from ..submission import Submission
+
+log = logging.getLogger(__name__)
+
+_MOST_VERSIONS = 50  # how far back the version is looked for that a job has just registered
+
+
+class AzureMachineLearningCreateJobOperator(WaitingOperator):
+    """
+    Submit an AzureML job (command, sweep, AutoML, pipeline, spark), and wait for its end if that is wanted.
+
+    ::
+
+        AzureMachineLearningCreateJobOperator(
+            task_id="train",
+            conn_id="azureml",
+            workspace=ws,
+            waiting=True,
+            deferrable=True,
+            job={
+                "type": "command",
+                "command": "python train.py --data ${{inputs.sales}} --model ${{outputs.model}}",
+                "code": "./src",
+                "environment": "azureml:sklearn@latest",
+                "compute": "azureml:cpu",
+                "inputs": {"sales": {"type": "uri_folder", "path": "azureml:sales:{{ params.version }}"}},
+                "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}},
+            },
+        )
+
+    **One job.** A retry after the worker or Airflow died finds the job that the earlier try submitted, and goes on
+    waiting for it. A retry after the job failed or was canceled, and a cleared task, submit another. The job's name is
+    the task id and an id of this task run, unless the spec names it; its tags tell DAG, run and task; its experiment is
+    the DAG's id unless the spec names one.
+
+    **Ending the task** (mark failed, clear, execution_timeout, ``timeout``) cancels the job, in the worker and in the
+    triggerer, and only a job that this task run submitted. With ``waiting=False`` the job goes on by itself.
+
+    **Asset events.** Outputs with a ``name`` become versions of models or data assets when the job completes. Those are
+    announced: with ``workspace=``, and also where ``outlets`` has ``ws.model(name)`` or ``ws.data(name)``.
+
+    Git's repository, branch and commit are not sent to AzureML unless the environment variables ``AZUREML_GIT_*`` of
+    azure-ai-ml say them.
+
+    :param job: a dict with the keys of AzureML's CLI v2 YAML for jobs; or a path to such YAML; or an azure-ai-ml job
+        (also what ``command()`` or a pipeline function returns); or a callable that returns one of them. Relative paths
+        start at the DAG file's folder, or the YAML's. Templated; ``${{...}}`` is AzureML's and left alone.
+    :param waiting: wait until the job has ended; otherwise the task succeeds once it is submitted.
+    :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
+    :param poll_interval: seconds between two looks at the job.
+    :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever. Give
+        ``limits: {timeout: ...}`` in the job for a limit that AzureML keeps.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace, for asset events.
+    :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, outputs
+        (name -> type, uri, asset_name, asset_version), created_at, created_by; after waiting also metrics (name -> last
+        value that the job logged with MLflow).
+    :raises SpecError: the SDK does not accept the spec, the compute does not exist, or the name is taken by another's
+        job; no job was submitted.
+    :raises RequestRefusedError: AzureML does not accept it.
+    :raises JobFailedError: the job ended in Failed, Canceled or NotResponding; with the service's own reason, the
+        failed parts of a pipeline, and the end of the log.
+    :raises WaitTimeoutError: it did not end within ``timeout``; it was canceled.
+    """
+
+    template_fields: Sequence[str] = ("job", "conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"job": "json"}
+
+    def __init__(self, *, job: Any, waiting: bool = False, workspace: Workspace | None = None, **kwargs: Any) -> None:
+        # Without waiting nothing is known of its outputs, and an outlet would say that they are there.
+        if workspace is not None and waiting:
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *_outlets(workspace, job)]
+        super().__init__(waiting=waiting, workspace=workspace, **kwargs)
+        self.job = sdk.field(job)
+        self._submission: Submission | None = None
+        self._killed = False
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit the job, or find the one that an earlier try submitted; wait for it if that is wanted."""
+        connection = self.hook.get_workspace_connection()
+        job = asyncio.run(self._submit(context, connection))
+        push_studio_url(context, job.studio_url)
+        if not self.waiting:
+            return job.to_dict()
+        trigger = AzureMachineLearningJobTrigger(
+            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields()
+        )
+        return self._finish(context, lambda: self._wait(trigger))
+
+    async def _submit(self, context: Context, connection: WorkspaceConnection) -> Job:
+        from ..client import WorkspaceClient
+        from ..submission import Submission
+
+        async with WorkspaceClient(connection) as client:
+            self._submission = Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
+            return await self._submission.run()
+
+    def _load(self, context: Context) -> Any:
+        return sdk.load_entity(
+            "load_job",
+            self.job,
+            noun="job",
+            folder=self._dag_folder,
+            render=lambda value: self.render_template(value, context),
+        )
+
+    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
+        memory = TaskRun(context).remember()
+        name = memory["job"]
+        try:
+            job: dict[str, Any] = found()
+        except JobFailedError as error:
+            end = self._ask(lambda client: client.history.end_of_log(name))
+            raise JobFailedError(f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}") from error
+        except WaitTimeoutError:
+            from ..submission import cancel_own_job
+
+            canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
+            what = "it was canceled" if canceled else "it could not be canceled, see the log"
+            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self.timeout:g} s; {what}.") from None
+        metrics, versions = self._ask(lambda client: _results(client, job))
+        self.log.info("Job %s is %s.", name, job["status"])
+        self._announce_to_outlets(context, self.hook.get_workspace_connection().workspace, versions)
+        return {**job, "metrics": metrics}
+
+    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
+        from ..client import WorkspaceClient
+
+        connection = self.hook.get_workspace_connection()
+
+        async def ask() -> Any:
+            async with WorkspaceClient(connection) as client:
+                return await question(client)
+
+        return asyncio.run(ask())
+
+    def on_kill(self) -> None:
+        """Cancel the job that this task run submitted, once."""
+        submission = self._submission
+        if submission is None or self._killed:
+            return
+        self._killed = submission.abandoned = True
+        if not submission.name:
+            return
+        from ..client import WorkspaceClient
+        from ..submission import cancel_own_job
+
+        async def cancel() -> None:
+            async with WorkspaceClient(submission.client.connection) as client:
+                await cancel_own_job(client, submission.name, submission.owner)
+
+        # Airflow calls this in a signal handler, possibly within a running event loop: another needs its own thread.
+        thread = threading.Thread(target=lambda: asyncio.run(cancel()), daemon=True)
+        thread.start()
+        thread.join(timeout=30)
+
+
+def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
+    """Return the assets that a job's named outputs become; aliases where the names are only known when it runs."""
+    if not isinstance(spec, dict):
+        return [workspace.alias(Kind.MODEL), workspace.alias(Kind.DATA)]
+    found: list[Asset | AssetAlias] = []
+    for output in (spec.get("outputs") or {}).values():
+        if isinstance(output, dict) and isinstance(name := output.get("name"), str):
+            kind = _kind(output.get("type"))
+            found.append(workspace.alias(kind) if "{{" in name or "{%" in name else workspace.asset(kind, name))
+    return found
+
+
+def _kind(output_type: str | None) -> Kind:
+    return Kind.MODEL if (output_type or "").endswith("_model") else Kind.DATA
+
+
+async def _results(client: WorkspaceClient, job: dict[str, Any]) -> tuple[dict[str, float], list[AssetVersion]]:
+    """Return what a completed job logged and registered."""
+    versions = []
+    for output in job["outputs"].values():
+        if not output["asset_name"]:
+            continue
+        try:
+            versions.append(await _registered(client, job["name"], output))
+        except NotFoundError as error:
+            log.warning("The job's output is not announced: %s", error)
+    return await client.history.metrics(job["name"]), versions
+
+
+async def _registered(client: WorkspaceClient, job_name: str, output: dict[str, Any]) -> AssetVersion:
+    """Return the version that AzureML made of a named output. ARM tells its number only where the spec gave it."""
+    kind, name = _kind(output["type"]), output["asset_name"]
+    if output["asset_version"]:
+        return await client.get_version(kind, name, output["asset_version"])
+    async for version in client.list_versions(kind, name, top=_MOST_VERSIONS):
+        if job_name in (version.job_name, *version.path.split("/")):
+            return version
+    raise NotFoundError(f"Among the newest versions of {kind} {name!r} there is none of job {job_name!r}.")

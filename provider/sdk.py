@@ -1,0 +1,181 @@
+"""azure-ai-ml, tamed: specs become its entities, its errors this provider's, and it keeps to itself while it works."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .errors import AzureMachineLearningError, SpecError, TransientError
+from .specs import load_spec
+from .transport import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .connection import WorkspaceConnection
+
+log = logging.getLogger(__name__)
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def is_entity(spec: Any) -> bool:
+    """Return whether a spec is an azure-ai-ml entity, without importing the SDK. Some entities are callable."""
+    return not isinstance(spec, type) and type(spec).__module__.startswith("azure.ai.ml.")
+
+
+class Entity:
+    """
+    An SDK entity as an operator's field.
+
+    Airflow makes a DAG version of each new text of a field, and an entity's own text can hold random names and the
+    folder of the moment; so it is told this one instead.
+    """
+
+    def __init__(self, entity: Any) -> None:
+        self.entity = entity
+
+    def serialize(self) -> str:
+        """Return what Airflow stores and shows for the field."""
+        return f"azure-ai-ml {type(self.entity).__name__}"
+
+
+def field(spec: Any) -> Any:
+    """Return a spec as what an operator keeps in its template field."""
+    return Entity(spec) if is_entity(spec) else spec
+
+
+def load_entity(load: str, spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any]) -> Any:
+    """
+    Return an azure-ai-ml entity for a spec.
+
+    :param load: the name of the SDK's function for this kind: ``load_job``, ``load_compute`` ...
+    :param spec: a dict or path to YAML (CLI v2 schema), an entity, or a callable that returns one of them. An entity is
+        copied, as it is going to be changed.
+    :param noun: what it describes, for messages.
+    :param folder: what relative paths in a dict start from; those in YAML start at its own folder.
+    :param render: renders Jinja templates in YAML, and in what a callable returned.
+    :raises SpecError: the file cannot be read, or the SDK does not accept the spec; with the SDK's own reasons.
+    """
+    if isinstance(spec, Entity):
+        spec = spec.entity
+    if callable(spec) and not is_entity(spec) and not isinstance(spec, type):
+        spec = spec()
+        spec = spec if is_entity(spec) else render(spec)
+    if is_entity(spec):
+        return copy.copy(spec)
+    content, folder = load_spec(spec, noun=noun, folder=folder, render=render)
+    try:
+        text = yaml.safe_dump(content)
+    except yaml.YAMLError as error:
+        raise SpecError(f"The {noun} holds a value that AzureML's YAML cannot: {error}") from None
+    with quietly(), sdk_errors(noun):
+        import azure.ai.ml
+
+        return getattr(azure.ai.ml, load)(io.StringIO(text), relative_origin=str(folder / "spec.yml"))
+
+
+@contextlib.contextmanager
+def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iterator[None]:
+    """
+    Let what the SDK raises come out as this provider's errors.
+
+    :param noun: what is being made, for messages.
+    :param connection: who asks; not needed where nothing is asked.
+    """
+    from azure.ai.ml.exceptions import MlException
+    from azure.core.exceptions import AzureError, HttpResponseError
+    from marshmallow import ValidationError
+
+    try:
+        yield
+    except AzureMachineLearningError:
+        raise
+    except HttpResponseError as error:
+        if connection is None or error.response is None:
+            raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
+        response: Any = error.response
+        request = response.request
+        raise refusal(
+            connection, request.method, request.url, response.status_code, _json(response), response.headers
+        ) from error
+    except (MlException, ValidationError, OSError, KeyError, ValueError, TypeError) as error:
+        # Of a broken spec the SDK raises any of these; MlException is an AzureError.
+        raise SpecError(f"AzureML's SDK does not accept the {noun}: {_text(error)}") from error
+    except AzureError as error:
+        raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """
+    Keep the SDK from printing to standard error and from telling AzureML which git repository this is.
+
+    It runs ``git`` in the working folder, which on a worker is whatever Airflow was started in, and sends repository,
+    branch and commit along. Here git finds no repository. What the environment variables ``AZUREML_GIT_*`` say is
+    still sent: that is how to ask for it.
+    """
+    # It calls its own classes experimental, one warning each, whoever uses them.
+    logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
+    before = os.environ.get("GIT_DIR")
+    os.environ["GIT_DIR"] = os.devnull
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    finally:
+        if before is None:
+            del os.environ["GIT_DIR"]
+        else:
+            os.environ["GIT_DIR"] = before
+        if text := said.getvalue().strip():
+            log.debug("azure-ai-ml: %s", text)
+
+
+def _json(response: Any) -> Any:
+    try:
+        return response.json()
+    except (ValueError, AttributeError):
+        return None
+
+
+def _text(error: Exception) -> str:
+    text = _COLOURS.sub("", str(getattr(error, "message", None) or error))
+    if isinstance(error, KeyError):
+        text = f"{text} is missing or unknown."
+    return re.sub(r"\s*\n\s*", " ", _fields(text) or text).strip() or type(error).__name__
+
+
+def _fields(text: str) -> str:
+    """Return what a validation report of the SDK, JSON in prose in JSON, says of which field; empty if it is none."""
+    try:
+        report = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    except ValueError:
+        return ""
+    if isinstance(errors := report.get("errors"), list):
+        found = []
+        for item in errors:
+            path = str(item.get("path") or "*")
+            inner = _fields(str(item.get("message"))) or str(item.get("message")).strip()
+            found.append(inner if path == "*" else f"{path}: {inner}")
+        return "; ".join(found)
+    return "; ".join(_leaves(report))
+
+
+def _leaves(report: Any, path: str = "") -> list[str]:
+    if isinstance(report, dict):
+        below = [(key, f"{path}.{key}".strip(".") if key != "_schema" else path) for key in report]
+        return [leaf for key, name in below for leaf in _leaves(report[key], name)]
+    if isinstance(report, list):
+        # Of a field that may be several things, the SDK lists what is wrong with each; the first is the likely one.
+        return _leaves(report[0], path) if report else []
+    return [f"{path}: {report}" if path else str(report)]

@@ -1,0 +1,157 @@
+"""Submitting a job: one for one run of a task, also when the worker dies; and canceling it, if it is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import AzureMachineLearningError, NotFoundError, SpecError
+from .sdk import quietly, sdk_errors
+from .states import JobOutcome
+from .task_run import TASK_RUN_TAG, TaskRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .client import WorkspaceClient
+    from .hook import AzureMachineLearningHook
+    from .shapes import Job
+
+log = logging.getLogger(__name__)
+
+_CANCELING = "CancelRequested"
+# The SDK's words for computes that are not a resource of the workspace.
+_NO_COMPUTE = ("local", "serverless")
+
+
+@dataclass(slots=True)
+class Submission:
+    """
+    One job to submit.
+
+    :param client: the workspace.
+    :param hook: for the SDK's client of the same workspace.
+    :param task_run: for whom; its memory makes a retry find the job that an earlier try submitted.
+    :param load: returns the job as an SDK entity. It is only called if there is a job to submit: importing the SDK
+        takes seconds.
+    :param name: the job's name, once it is chosen.
+    :param owner: the task run's id, once it is known.
+    :param abandoned: set when the task is killed: nothing is submitted any more, or canceled once it is.
+    """
+
+    client: WorkspaceClient
+    hook: AzureMachineLearningHook
+    task_run: TaskRun
+    load: Callable[[], Any]
+    name: str = ""
+    owner: str = ""
+    abandoned: bool = False
+
+    async def run(self) -> Job:
+        """
+        Return this task run's job: the one that an earlier try submitted if it goes on or has completed, or a new one.
+
+        The name is remembered before the job is submitted, and the job carries the task run's id as a tag. A job that
+        failed or was canceled is not taken up again: the retry submits another, so each try leads somewhere.
+
+        :raises SpecError: the spec cannot be, or its name is taken by a job that is not this task run's.
+        :raises AzureMachineLearningError: Azure refused.
+        """
+        memory = self.task_run.remember()
+        self.owner = memory["id"]
+        number = memory.get("job_number", 1)
+        if remembered := memory.get("job"):
+            if (job := await self._find(remembered)) is None:
+                return await self._submit(await asyncio.to_thread(self.load), remembered, number)
+            self._check_ours(job)
+            if job.outcome is not JobOutcome.FAILED and job.status != _CANCELING:
+                log.info("An earlier try of this task submitted job %s, which is %s; it is used.", job.name, job.status)
+                self.name = job.name
+                return job
+            log.info("The job of an earlier try, %s, is %s; submitting another.", job.name, job.status)
+            number += 1
+        entity = await asyncio.to_thread(self.load)
+        name = entity.name or f"{_slug(self.task_run.context['ti'].task_id)}-{memory['id']}"
+        name = name if number == 1 else f"{name}-{number}"
+        if entity.name and (taken := await self._find(name)):
+            self._check_ours(taken)
+        return await self._submit(entity, name, number)
+
+    async def _find(self, name: str) -> Job | None:
+        try:
+            return await self.client.get_job(name)
+        except NotFoundError:
+            return None
+
+    def _check_ours(self, job: Job) -> None:
+        if job.tags.get(TASK_RUN_TAG) != self.task_run.remember()["id"]:
+            raise SpecError(
+                f"There is a job {job.name!r} already ({job.status}), and it is not this task run's. Job names cannot "
+                "be used again: give another, with {{ run_id }} in it, or none. Nothing was changed."
+            )
+
+    async def _submit(self, entity: Any, name: str, number: int) -> Job:
+        await self._check_compute(entity)
+        ti = self.task_run.context["ti"]
+        entity.name = name
+        entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
+        # Without one the SDK takes the name of the folder that Airflow runs in, or the service "Default".
+        entity.experiment_name = entity.experiment_name or _slug(ti.dag_id)
+        self.task_run.remember(job=name, job_number=number)
+        self.name = name
+        await asyncio.to_thread(self._create, entity)
+        if self.abandoned:
+            await cancel_own_job(self.client, name, self.owner)
+        job = await self.client.get_job(name)
+        log.info("Submitted %s job %s. %s", job.type, job.name, job.studio_url)
+        return job
+
+    def _create(self, entity: Any) -> None:
+        with quietly(), sdk_errors("job", self.client.connection), self.hook.ml_client() as ml:
+            if self.abandoned:
+                raise SpecError("The task was ended before its job was submitted.")
+            ml.jobs.create_or_update(entity)
+
+    async def _check_compute(self, entity: Any) -> None:
+        """Look for the compute before code is uploaded and the job made."""
+        compute = getattr(entity, "compute", None)
+        if not isinstance(compute, str) or not compute or compute.lower() in _NO_COMPUTE or "/" in compute:
+            return
+        name = compute.removeprefix("azureml:")
+        try:
+            await self.client.get_compute(name)
+        except NotFoundError:
+            workspace = self.client.connection.workspace.label
+            raise SpecError(f"The job's compute {name!r} does not exist in workspace {workspace}.") from None
+
+
+async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool:
+    """
+    Cancel a job, if it is a task run's own, has not ended and is not being canceled already.
+
+    :param owner: the task run's id.
+    :return: whether it was canceled by this call. It never raises: whoever calls is being killed.
+    """
+    try:
+        job = await client.get_job(name)
+        if job.tags.get(TASK_RUN_TAG) != owner:
+            log.warning("Job %s is not this task's: it is not canceled.", name)
+            return False
+        if job.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED) or job.status == _CANCELING:
+            return False
+        await client.cancel_job(name)
+    except NotFoundError:
+        return False
+    except AzureMachineLearningError as error:
+        log.warning("Job %s may go on: it could not be canceled. %s", name, error)
+        return False
+    log.info("Canceled job %s.", name)
+    return True
+
+
+def _slug(text: str) -> str:
+    """Return a text as AzureML allows it in names of jobs and experiments."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:100] or "airflow"
