@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from airflow.triggers.shared_stream import SharedStreamManager
+from azure.storage.queue import QueueClient
 
 from airflow_provider_azureml.datasets import Kind
 from airflow_provider_azureml.provider import watching
@@ -360,6 +361,92 @@ async def test_jobs_of_an_experiment_are_announced_when_they_end(ws, triggerer, 
     assert one.events.empty()
     assert failures.events.empty()
     assert old
+
+
+class Queues:
+    """The storage account's queues, as whoever sets Event Grid up makes them."""
+
+    def __init__(self, azureml_emulator: Any) -> None:
+        self.emulator = azureml_emulator
+        self.account = f"https://{azureml_emulator.storage_account}.queue.core.windows.net"
+
+    def make(self, name: str) -> str:
+        with self.open(name) as queue:
+            queue.create_queue()
+        return f"{self.account}/{name}"
+
+    def open(self, name: str) -> QueueClient:
+        return QueueClient(self.account, name, credential=self.emulator.storage_key)
+
+    def count(self, name: str) -> int:
+        with self.open(name) as queue:
+            return int(queue.get_queue_properties().approximate_message_count)
+
+
+@pytest.fixture
+def queues(azureml_emulator: Any) -> Queues:
+    return Queues(azureml_emulator)
+
+
+@pytest.mark.parametrize("form", [{}, {"envelope": "CloudEventSchemaV1_0", "encoding": "plain", "as_list": True}])
+async def test_a_message_makes_the_poll_happen_now(ws, triggerer, put, azureml_emulator, queues, form):
+    """Polling alone would take a quarter of an hour."""
+    url = queues.make(f"events-{ws.name}")
+    azureml_emulator.send_events_to(f"events-{ws.name}", workspace=ws.name, **form)
+    one = asset(ws, event_queue=url)
+    one.fields["poll_interval"] = 900.0
+    await put("fraud", 1)
+    triggerer.start(one)
+    await one.kept("1")
+    await put("fraud", 2)
+    assert await one.next() == ["2"]
+    while queues.count(f"events-{ws.name}"):
+        await asyncio.sleep(0.05)
+
+
+async def test_a_list_that_lags_behind_its_event_is_looked_at_again(ws, triggerer, put, azureml_emulator, queues):
+    url = queues.make(f"late-{ws.name}")
+    azureml_emulator.send_events_to(f"late-{ws.name}", workspace=ws.name)
+    one = asset(ws, event_queue=url)
+    one.fields["poll_interval"] = 900.0
+    await put("fraud", 1)
+    triggerer.start(one)
+    await one.kept("1")
+    azureml_emulator.configure(list_delay=1.0)
+    try:
+        await put("fraud", 2)
+        assert await one.next() == ["2"]
+    finally:
+        azureml_emulator.configure(list_delay=0.0)
+
+
+async def test_what_is_no_event_goes_to_the_poison_queue_and_the_rest_works_on(ws, triggerer, put, queues):
+    url = queues.make(f"mixed-{ws.name}")
+    one = asset(ws, event_queue=url)
+    one.fields["poll_interval"] = 900.0
+    await put("fraud", 1)
+    triggerer.start(one)
+    await one.kept("1")
+    await put("fraud", 2)
+    event = json.dumps({"eventType": "Microsoft.MachineLearningServices.ModelRegistered", "data": {}})
+    with queues.open(f"mixed-{ws.name}") as queue:
+        for text in ("no event", event, "[" * 2000):
+            queue.send_message(text)
+    assert await one.next() == ["2"]
+    with queues.open(f"mixed-{ws.name}-poison") as poison:
+        while poison.get_queue_properties().approximate_message_count < 2:
+            await asyncio.sleep(0.05)
+        assert {message.content for message in poison.receive_messages()} == {"no event", "[" * 2000}
+
+
+async def test_a_queue_that_is_not_there_costs_latency_and_no_more(ws, triggerer, put, queues, caplog):
+    one = asset(ws, event_queue=f"{queues.account}/nowhere", start="all")
+    await put("fraud", 1)
+    triggerer.start(one)
+    assert await one.next() == ["1"]
+    await put("fraud", 2)
+    assert await one.next() == ["2"]
+    assert len([record for record in caplog.records if "cannot be read; polling goes on" in record.message]) == 1
 
 
 async def test_leaving_closes_everything(ws, triggerer, put, azureml_emulator):
