@@ -23,6 +23,7 @@ JOB_SECONDS = 8
 def main() -> int:
     """Run the demo and return its exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as with Ctrl-C, everything is stopped in order
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     timeline = Timeline()
     try:
         with contextlib.ExitStack() as stack:

@@ -198,13 +198,19 @@ class AirflowRest:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                events: list[Json] = self.get("assets/events", order_by="timestamp", limit=200)["asset_events"]
+                events = self._pages("assets/events", "asset_events", order_by="timestamp")
             except AirflowError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
             else:
                 return [event for event in events if uri in {None, event["uri"]}]
+
+    def _pages(self, path: str, key: str, **parameters: Any) -> list[Json]:
+        found: list[Json] = []
+        while page := self.get(path, limit=100, offset=len(found), **parameters)[key]:
+            found += page
+        return found
 
     def upstream_asset_events(self, dag_id: str, run_id: str) -> list[Json]:
         """Return the asset events that started a run."""

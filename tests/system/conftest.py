@@ -62,6 +62,14 @@ class Outsider:
         uri = "azureml://datastores/workspaceblobstore/paths/elsewhere"
         self._put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
 
+    def try_to_register(self, name: str, version: str) -> bool:
+        """Register a model version; False if the workspace is out of reach at the moment."""
+        try:
+            self.register_model(name, version)
+        except httpx.TransportError:
+            return False
+        return True
+
     def versions(self, kind: str, name: str) -> list[str]:
         """Return the versions of an asset (`models`, `data`), newest first."""
         return [body["name"] for body in self._request("GET", f"{kind}/{name}/versions")["value"]]

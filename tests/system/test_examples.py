@@ -1,5 +1,6 @@
 """The DAGs of `examples/`, played as in `make demo`."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -72,8 +73,9 @@ def test_the_demo_fails_with_the_log_of_the_task_that_failed(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
-def test_nothing_of_the_demo_outlives_it_when_it_is_killed() -> None:
-    with subprocess.Popen([sys.executable, str(DEMO)], stdout=subprocess.PIPE, text=True) as demo:
+def test_no_process_of_the_demo_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # files do outlive it
+    with subprocess.Popen([sys.executable, str(DEMO)], stdout=subprocess.PIPE, text=True, env=environment) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
             if "healthy after" in line:
