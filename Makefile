@@ -7,11 +7,12 @@ PACKAGE := airflow_provider_azureml
 TESTS ?= tests
 LINTED := __init__.py datasets provider sensors emulator demo examples benchmarks tests
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test hardship lint format clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
 	@echo "make test     all tests (TESTS=tests/unit for some of them)"
+	@echo "make hardship watchers while the triggerer is killed 200 times; an hour"
 	@echo "make lint     ruff and mypy"
 	@echo "make format   ruff format and its fixes"
 
@@ -28,6 +29,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(TESTS)
+
+# An hour: 200 kills of the triggerer while 2,000 versions are registered; prints what was lost and what repeated.
+hardship: $(READY)
+	KILLS=200 VERSIONS=2000 $(BIN)/python -m pytest tests/system/test_watchers.py -k triggerer_is_killed -s
 
 # mypy finds the package by this link: the checkout's folder may have any name.
 lint: $(READY)
