@@ -95,6 +95,14 @@ class WorkspaceClient:
         body = (await self._transport.request(method, url, params=params, retry=self._retry)).body
         return body if isinstance(body, dict) else {}
 
+    async def get_resource(self, *path: str) -> dict[str, Any]:
+        """
+        Return anything below the workspace as ARM describes it: ``get_resource("computes", "cpu")``.
+
+        :raises NotFoundError: it does not exist.
+        """
+        return await self._get("".join(f"/{_segment(part)}" for part in path))
+
     # Workspace and datastores
 
     async def get_workspace(self) -> dict[str, Any]:
@@ -200,14 +208,6 @@ class WorkspaceClient:
     async def cancel_job(self, name: str) -> None:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""
         await self._send("POST", f"/jobs/{_segment(name)}/cancel")
-
-    async def get_compute(self, name: str) -> dict[str, Any]:
-        """
-        Return a compute as ARM describes it.
-
-        :raises NotFoundError: there is none of that name.
-        """
-        return await self._get(f"/computes/{_segment(name)}")
 
     # Waiting: one look, and the loop around it. Sensors look from a worker, triggers loop.
 

@@ -47,11 +47,19 @@ def version_url(connection: WorkspaceConnection, version: AssetVersion) -> str:
         if version.kind == Kind.MODEL
         else f"data/{version.name}/{version.version}"
     )
-    tenant = f"&tid={connection.tenant_id}" if connection.tenant_id else ""
-    return f"{connection.cloud.studio}/{path}/details?wsid={connection.workspace.id}{tenant}"
+    return resource_url(connection, f"{path}/details")
 
 
 def job_url(connection: WorkspaceConnection, name: str) -> str:
     """Return the page of a job in studio."""
+    return resource_url(connection, f"runs/{name}")
+
+
+def resource_url(connection: WorkspaceConnection, path: str) -> str:
+    """
+    Return a page of the workspace in studio.
+
+    :param path: what studio's addresses have between host and query.
+    """
     tenant = f"&tid={connection.tenant_id}" if connection.tenant_id else ""
-    return f"{connection.cloud.studio}/runs/{name}?wsid={connection.workspace.id}{tenant}"
+    return f"{connection.cloud.studio}/{path}?wsid={connection.workspace.id}{tenant}"

@@ -122,7 +122,7 @@ class Submission:
             return
         name = compute.removeprefix("azureml:")
         try:
-            await self.client.get_compute(name)
+            await self.client.get_resource("computes", name)
         except NotFoundError:
             workspace = self.client.connection.workspace.label
             raise SpecError(f"The job's compute {name!r} does not exist in workspace {workspace}.") from None

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -159,8 +160,10 @@ def kill_at_each_call(tmp_path: Path) -> Callable[[TaskRunner], int]:
 def _try_and_die(runner: TaskRunner, number: int) -> None:
     """In a forked process: run a try, count its calls over HTTP, and end at once after the answer to the Nth."""
     from aiohttp import ClientSession
+    from asgiref.sync import SyncToAsync
     from requests import Session
 
+    SyncToAsync.single_thread_executor = ThreadPoolExecutor(1)  # its thread stayed behind in the parent
     calls = 0
 
     def count() -> None:

@@ -1,0 +1,60 @@
+"""What the environment and component operators share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .. import sdk
+from ..links import push_studio_url, resource_url
+from ..task_run import TaskRun
+from .base import AzureMachineLearningBaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ..connection import WorkspaceConnection
+
+
+class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
+    """Makes one version of what the SDK makes best, and returns it."""
+
+    collection: ClassVar[Literal["environments", "components"]]
+
+    def _spec(self) -> Any:
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Make the version, or find the one that an earlier try made."""
+        connection = self.hook.get_workspace_connection()
+        body = asyncio.run(self._make(context, connection))
+        properties, system = body["properties"], body.get("systemData") or {}
+        name, version = body["id"].split("/")[-3], body["id"].split("/")[-1]
+        url = resource_url(connection, f"{self.collection}/{name}/version/{version}")
+        push_studio_url(context, url)
+        return {
+            "name": name,
+            "version": version,
+            "id": body["id"],
+            "description": properties.get("description") or "",
+            "tags": properties.get("tags") or {},
+            "created_at": system.get("createdAt") or "",
+            "created_by": system.get("createdBy") or "",
+            "studio_url": url,
+        }
+
+    async def _make(self, context: Context, connection: WorkspaceConnection) -> dict[str, Any]:
+        from ..client import WorkspaceClient
+        from ..sdk_version import SdkVersion
+
+        def load() -> Any:
+            return sdk.load_entity(
+                f"load_{self.collection[:-1]}",
+                self._spec(),
+                noun=self.collection[:-1],
+                folder=self._dag_folder,
+                render=lambda value: self.render_template(value, context),
+            )
+
+        async with WorkspaceClient(connection) as client:
+            return await SdkVersion(client, self.hook, TaskRun(context), self.collection, load).run()

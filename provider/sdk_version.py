@@ -1,0 +1,95 @@
+"""Making one version of an environment or a component with the SDK: never two for one run of a task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import NotFoundError, SpecError
+from .sdk import quietly, sdk_errors
+from .task_run import TASK_RUN_TAG, TaskRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .client import WorkspaceClient
+    from .hook import AzureMachineLearningHook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SdkVersion:
+    """
+    One version to make.
+
+    :param client: the workspace.
+    :param hook: for the SDK's client of the same workspace.
+    :param task_run: for whom; its memory makes a retry find what an earlier try made.
+    :param collection: of what: the word in ARM's paths, and the attribute of ``MLClient``.
+    :param load: returns it as an SDK entity. Only called if there is something to make.
+    """
+
+    client: WorkspaceClient
+    hook: AzureMachineLearningHook
+    task_run: TaskRun
+    collection: Literal["environments", "components"]
+    load: Callable[[], Any]
+
+    async def run(self) -> dict[str, Any]:
+        """
+        Return the version, as ARM describes it: the one that an earlier try made, or a new one.
+
+        A version that the spec names and that exists is used as it is: AzureML's versions cannot be changed.
+
+        :raises SpecError: the spec has no name.
+        :raises AzureMachineLearningError: Azure refused.
+        """
+        memory = self.task_run.remember()
+        if (earlier := memory.get("version")) and (made := await self._find(*earlier)) and self._is_ours(made):
+            log.info("An earlier try of this task made %s; it is used.", made["id"])
+            return made
+        entity = await asyncio.to_thread(self.load)
+        if not entity.name or getattr(entity, "_is_anonymous", False):
+            raise SpecError(f"The {self.collection[:-1]} needs a 'name'.")
+        explicit = entity.version
+        version = str(explicit or await self._next_version(entity.name))
+        while existing := await self._find(entity.name, version):
+            if explicit:
+                log.info("%s exists already; it is used as it is.", existing["id"])
+                return existing
+            version = _after(version)
+        entity.version = version
+        entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
+        self.task_run.remember(version=[entity.name, version])
+        await asyncio.to_thread(self._create, entity)
+        made = await self.client.get_resource(self.collection, entity.name, "versions", version)
+        log.info("Made %s.", made["id"])
+        return made
+
+    async def _find(self, name: str, version: str) -> dict[str, Any] | None:
+        try:
+            return await self.client.get_resource(self.collection, name, "versions", version)
+        except NotFoundError:
+            return None
+
+    def _is_ours(self, body: dict[str, Any]) -> bool:
+        return bool((body["properties"].get("tags") or {}).get(TASK_RUN_TAG) == self.task_run.remember()["id"])
+
+    async def _next_version(self, name: str) -> str:
+        try:
+            container = await self.client.get_resource(self.collection, name)
+        except NotFoundError:
+            return "1"
+        return str((container.get("properties") or {}).get("nextVersion") or "1")
+
+    def _create(self, entity: Any) -> None:
+        noun = self.collection[:-1]
+        with quietly(), sdk_errors(noun, self.client.connection), self.hook.ml_client() as ml:
+            getattr(ml, self.collection).create_or_update(entity)
+
+
+def _after(version: str) -> str:
+    return str(int(version) + 1) if version.isdecimal() else f"{version}-1"
