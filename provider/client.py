@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from ..datasets.events import AssetVersion
     from .connection import WorkspaceConnection
 
-# Generally available; has everything that is read and written here.
-API_VERSION = "2024-10-01"
-
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
@@ -44,6 +41,8 @@ class WorkspaceClient:
     :param transport: a pipeline to share; it is then not closed here.
     :param retry: whether a request is repeated when the service is busy. Waiters, who come again anyway, say no.
     """
+
+    api_version = "2024-10-01"  # generally available; has everything that is read and written here
 
     def __init__(
         self, connection: WorkspaceConnection, *, transport: Transport | None = None, retry: bool = True
@@ -65,13 +64,17 @@ class WorkspaceClient:
         if self._owns_transport:
             await self._transport.__aexit__(kind, error, trace)
 
+    async def _root(self) -> str:
+        """Return what the paths of all requests begin with."""
+        return self.connection.workspace.id
+
     async def _send(
         self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None, retry: bool = True
     ) -> Answer:
         return await self._transport.request(
             method,
-            f"{self.connection.workspace.id}{path}",
-            params={"api-version": API_VERSION, **(params or {})},
+            f"{await self._root()}{path}",
+            params={"api-version": self.api_version, **(params or {})},
             json=json,
             retry=retry and self._retry,
         )
@@ -102,6 +105,16 @@ class WorkspaceClient:
         :raises NotFoundError: it does not exist.
         """
         return await self._get("".join(f"/{_segment(part)}" for part in path))
+
+    async def change_resource(
+        self, method: str, *path: str, json: Any = None, params: dict[str, str] | None = None
+    ) -> Answer:
+        """
+        Make, change, delete or act on something below the workspace.
+
+        Repeated when the service is busy or the answer is lost: so only for what may be done twice.
+        """
+        return await self._send(method, "".join(f"/{_segment(part)}" for part in path), json=json, params=params)
 
     # Workspace and datastores
 
@@ -262,9 +275,9 @@ _shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Trans
 
 
 @asynccontextmanager
-async def shared_client(connection: WorkspaceConnection) -> AsyncIterator[WorkspaceClient]:
+async def shared_transport(connection: WorkspaceConnection) -> AsyncIterator[Transport]:
     """
-    Give a client whose credential, token and connections are those of all who use it in this event loop.
+    Give a transport whose credential, token and connections are those of all who use it in this event loop.
 
     A triggerer runs hundreds of waits in one loop; one token and one pool of connections serve them. Closed with the
     last of them.
@@ -273,7 +286,7 @@ async def shared_client(connection: WorkspaceConnection) -> AsyncIterator[Worksp
     transport, users = _shared.get(key) or (Transport(connection), 0)
     _shared[key] = (transport, users + 1)
     try:
-        yield WorkspaceClient(connection, transport=transport, retry=False)
+        yield transport
     finally:
         transport, users = _shared[key]
         if users > 1:

@@ -1,0 +1,181 @@
+"""Operators that change what is said of a version: archived or not, and its tags."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...datasets.workspace import Kind
+from ..errors import SpecError
+from ..links import push_studio_url, version_url
+from ..shapes import asset_version
+from ..task_run import TaskRun
+from .base import AzureMachineLearningBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from ...datasets.events import AssetVersion
+    from ...datasets.workspace import Workspace
+    from ..connection import WorkspaceConnection
+
+
+class ChangeVersionOperator(AzureMachineLearningBaseOperator):
+    """
+    Changes what AzureML says of one version of a model or data asset.
+
+    :param kind: ``model`` or ``data``.
+    :param name: the asset's name. Templated.
+    :param version: the version. Templated.
+    """
+
+    template_fields: Sequence[str] = ("asset_name", "version", "conn_id")
+    # Whether a consumer of the asset wants to be started by the change.
+    is_news: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        kind: Kind | str,
+        asset_name: str,
+        version: str | int,
+        workspace: Workspace | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if workspace is not None and self.is_news:
+            outlet = workspace.alias(Kind(kind)) if "{" in asset_name else workspace.asset(Kind(kind), asset_name)
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), outlet]
+        super().__init__(workspace=workspace, **kwargs)
+        self.kind = str(kind)
+        self.asset_name = asset_name
+        self.version = version
+
+    @abstractmethod
+    def _change(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """Return those of a version's properties that are to be different."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Change the version; returns it as :meth:`AssetVersion.to_dict` gives it."""
+        if self.kind not in (Kind.MODEL, Kind.DATA):
+            raise SpecError(f"kind is {self.kind!r}; it can be 'model' or 'data'.")
+        connection = self.hook.get_workspace_connection()
+        version = asyncio.run(self._run(connection, TaskRun(context)))
+        push_studio_url(context, version_url(connection, version))
+        if TaskRun(context).remember().get("changed"):
+            self._announce_to_outlets(context, connection.workspace, [version])
+        else:
+            # An outlet makes an event when its task succeeds, also one that says nothing.
+            self.outlets = [outlet for outlet in self.outlets if outlet not in self._own_outlets(connection)]
+        return version.to_dict()
+
+    def _own_outlets(self, connection: WorkspaceConnection) -> list[Any]:
+        owner, kind = connection.workspace, Kind(self.kind)
+        return [owner.asset(kind, self.asset_name), owner.alias(kind)]
+
+    async def _run(self, connection: WorkspaceConnection, task_run: TaskRun) -> AssetVersion:
+        from ..client import WorkspaceClient
+
+        kind = Kind(self.kind)
+        path = (kind.collection, self.asset_name, "versions", str(self.version))
+        async with WorkspaceClient(connection) as client:
+            body = await client.get_resource(*path)
+            now = body["properties"]
+            wanted = self._change(now)
+            if all(now.get(key) == value for key, value in wanted.items()):
+                self.log.info("%s %s:%s is so already.", kind, self.asset_name, self.version)
+                return asset_version(kind, body)
+            # Remembered before: if the worker dies after the change, the retry must still announce it.
+            task_run.remember(changed=True)
+            properties = {key: value for key, value in {**now, **wanted}.items() if key != "provisioningState"}
+            answer = await client.change_resource("PUT", *path, json={"properties": properties})
+        self.log.info("Changed %s of %s %s:%s.", ", ".join(wanted), kind, self.asset_name, self.version)
+        return asset_version(kind, answer.body)
+
+
+class AzureMachineLearningSetTagsOperator(ChangeVersionOperator):
+    """
+    Set tags on a version of a model or data asset: to promote it, say, to what a deployment DAG waits for.
+
+    ::
+
+        AzureMachineLearningSetTagsOperator(
+            task_id="promote",
+            conn_id="azureml",
+            workspace=ws,
+            kind="model",
+            asset_name="fraud",
+            version="{{ ti.xcom_pull('register')['version'] }}",
+            tags={"stage": "production"},
+        )
+
+    Other tags stay. AzureML has no conditional update: of two tasks that set tags on one version at the same instant,
+    the later one wins.
+
+    :param kind: ``model`` or ``data``.
+    :param asset_name: the asset's name. Templated.
+    :param version: the version. Templated.
+    :param tags: name -> value; None removes the tag. Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; with it, the task announces the version if its tags changed.
+    :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises NotFoundError: there is no such version.
+    :raises AzureMachineLearningError: Azure refused.
+    """
+
+    template_fields: Sequence[str] = ("asset_name", "version", "tags", "conn_id")
+
+    def __init__(self, *, tags: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tags = tags
+
+    def _change(self, properties: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(self.tags, dict):
+            raise SpecError(f"tags must be a mapping of text to text, not {self.tags!r}.")
+        merged = {**(properties.get("tags") or {}), **self.tags}
+        return {"tags": {str(key): str(value) for key, value in merged.items() if value is not None}}
+
+
+class AzureMachineLearningArchiveAssetOperator(ChangeVersionOperator):
+    """
+    Archive a version of a model or data asset: it no longer appears in lists, and sensors pass it over.
+
+    It is not deleted; jobs and deployments that name it go on working. The asset is not announced: a DAG that deploys
+    what it is told would deploy what was just withdrawn.
+
+    :param kind: ``model`` or ``data``.
+    :param asset_name: the asset's name. Templated.
+    :param version: the version. Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; the task refuses to run when the connection points to another one.
+    :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict; a model's ``stage`` is Archived.
+    :raises NotFoundError: there is no such version.
+    :raises AzureMachineLearningError: Azure refused.
+    """
+
+    is_news = False
+
+    def _change(self, properties: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        return {"isArchived": True}
+
+
+class AzureMachineLearningRestoreAssetOperator(ChangeVersionOperator):
+    """
+    Restore an archived version of a model or data asset.
+
+    AzureML does not keep the stage that an archived model had: it comes back as Development.
+
+    :param kind: ``model`` or ``data``.
+    :param asset_name: the asset's name. Templated.
+    :param version: the version. Templated.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace; with it, the task announces the version if it was archived.
+    :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises NotFoundError: there is no such version.
+    :raises AzureMachineLearningError: Azure refused.
+    """
+
+    def _change(self, properties: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        return {"isArchived": False}
