@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, AssetAlias
@@ -20,6 +20,8 @@ _ARM_ID = re.compile(
     r"(?:/providers/Microsoft\.MachineLearningServices)?/workspaces/([^/]+)/?",
     re.IGNORECASE,
 )
+
+_REGISTRY = "azureml://registries/"
 
 
 class Kind(StrEnum):
@@ -155,7 +157,7 @@ class Workspace(_Owner):
                 f"{resource_id!r} is not the id of an AzureML workspace: it looks like "
                 "/subscriptions/GUID/resourceGroups/NAME/providers/Microsoft.MachineLearningServices/workspaces/NAME."
             )
-        return cls(*match.groups())
+        return cls(*map(unquote, match.groups()))
 
     @property
     def id(self) -> str:
@@ -206,9 +208,19 @@ class Registry(_Owner):
     @property
     def uri(self) -> str:
         """AzureML's own form of the identity: what the URIs of the registry's assets begin with."""
-        return f"azureml://registries/{self.name}"
+        return f"{_REGISTRY}{self.name}"
 
     @property
     def label(self) -> str:
         """What a person recognises the registry by: ``registries/NAME``."""
         return f"registries/{self.name}"
+
+
+def owner_of(uri: str) -> Workspace | Registry:
+    """
+    Return the workspace or registry whose ``uri`` this is.
+
+    :raises ValueError: it is no such URI.
+    """
+    name = uri.removeprefix(_REGISTRY)
+    return Workspace.from_id(uri) if name == uri else Registry(name)

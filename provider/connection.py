@@ -31,6 +31,7 @@ class Cloud:
     resource_manager: str
     storage_scope: str
     studio: str
+    registry_discovery: str
 
     @property
     def arm_scope(self) -> str:
@@ -45,6 +46,7 @@ CLOUDS = {
         "https://management.azure.com",
         "https://storage.azure.com/.default",
         "https://ml.azure.com",
+        "https://eastus.api.azureml.ms",
     ),
     "AzureChinaCloud": Cloud(
         "AzureChinaCloud",
@@ -52,6 +54,7 @@ CLOUDS = {
         "https://management.chinacloudapi.cn",
         "https://storage.azure.com/.default",
         "https://studio.ml.azure.cn",
+        "https://chinaeast2.api.ml.azure.cn",
     ),
     "AzureUSGovernment": Cloud(
         "AzureUSGovernment",
@@ -59,6 +62,7 @@ CLOUDS = {
         "https://management.usgovcloudapi.net",
         "https://storage.azure.com/.default",
         "https://ml.azure.us",
+        "https://usgovarizona.api.ml.azure.us",
     ),
 }
 

@@ -96,10 +96,11 @@ class AzureMachineLearningHook(BaseHook):
     @contextlib.asynccontextmanager
     async def shared_client(self) -> AsyncIterator[WorkspaceClient]:
         """Give a client that shares credential, token and network connections with all others in this event loop."""
-        from .client import shared_client
+        from .client import WorkspaceClient, shared_transport
 
-        async with shared_client(await self.aget_workspace_connection()) as client:
-            yield client
+        connection = await self.aget_workspace_connection()
+        async with shared_transport(connection) as transport:
+            yield WorkspaceClient(connection, transport=transport, retry=False)
 
     @contextlib.contextmanager
     def ml_client(self) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from ..datasets.workspace import Kind, Workspace
+from ..datasets.workspace import Kind, Registry, Workspace
 from .errors import AzureMachineLearningError, NotFoundError, TransientError
 from .hook import AzureMachineLearningHook
 
@@ -120,16 +120,17 @@ class WorkspacePoll(SharedStreamProducer):
     Airflow's ack mode, because that is how Airflow says that events are stored.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
-    :param workspace: the workspace; the connection must point to it.
+    :param owner: the workspace, which the connection must point to, or a registry.
     :param kind: what is watched in it.
     :param interval: seconds.
     :param event_queue: the URL of a Storage Queue, or None.
     """
 
     def __init__(
-        self, *, conn_id: str, workspace: Workspace, kind: Kind, interval: float, event_queue: str | None
+        self, *, conn_id: str, owner: Workspace | Registry, kind: Kind, interval: float, event_queue: str | None
     ) -> None:
-        self._hook = AzureMachineLearningHook(conn_id, workspace=workspace)
+        self._hook = AzureMachineLearningHook(conn_id, workspace=owner if isinstance(owner, Workspace) else None)
+        self._owner = owner
         self._kind = kind
         self._interval = interval
         self._event_queue = event_queue
@@ -165,7 +166,7 @@ class WorkspacePoll(SharedStreamProducer):
 
     async def _poll(self) -> Snapshot:
         if self._client is None:
-            self._client = await self._connected.enter_async_context(self._hook.shared_client())
+            self._client = await self._connect()
         fingerprints: dict[str, str] = {}
         if self._kind is not Kind.EXPERIMENT:
             fingerprints = {name: mark async for name, mark in self._client.list_fingerprints(self._kind)}
@@ -173,6 +174,16 @@ class WorkspacePoll(SharedStreamProducer):
             log.info("Watching %s goes on after %d failed polls.", self._kind.collection, self._failures)
         self._complaint, self._failures = "", 0
         return Snapshot(self._client, self._kind, fingerprints)
+
+    async def _connect(self) -> WorkspaceClient:
+        from .client import WorkspaceClient, shared_transport
+        from .registry_client import RegistryClient
+
+        connection = await self._hook.aget_workspace_connection()
+        transport = await self._connected.enter_async_context(shared_transport(connection))
+        if isinstance(self._owner, Registry):
+            return RegistryClient(connection, transport=transport, retry=False, registry=self._owner)
+        return WorkspaceClient(connection, transport=transport, retry=False)
 
     async def _complain(self, error: AzureMachineLearningError) -> float:
         """Log what is wrong, once for each reason, and return how long to wait."""

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from airflow.sdk import Asset, AssetWatcher
 
 from ..datasets.uri import parse_asset_uri
-from ..datasets.workspace import Kind, Workspace
+from ..datasets.workspace import Kind, Registry, Workspace
 from ..provider.states import JobOutcome, job_outcome
 from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
 from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
@@ -57,8 +57,10 @@ def watch(
     The triggerer polls once per workspace, kind, interval and queue, however many assets are watched; a watcher with
     tags adds a request for each asset that it watches.
 
-    :param asset: what ``Workspace.model()``, ``.data()`` or ``.experiment()`` made.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning`` to that workspace.
+    :param asset: what ``Workspace.model()``, ``.data()`` or ``.experiment()`` made, or ``Registry.model()``,
+        ``.data()``.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning`` to that workspace; for a registry, to any
+        workspace, as an identity that may read the registry.
     :param poll_interval: seconds between two polls, 5 at least.
     :param tags: tags that a version (or job) must have, with these values; it may have more.
     :param start: when it is watched for the first time, ``latest`` takes what is there as known, ``all`` announces it.
@@ -70,10 +72,10 @@ def watch(
     """
     owner, kind, name = _identity(asset)
     wanted = {str(key): str(value) for key, value in sorted((tags or {}).items())}
-    _check(kind, poll_interval, start, statuses, event_queue)
+    _check(owner, kind, poll_interval, start, statuses, event_queue)
     fields: dict[str, Any] = {
         "conn_id": conn_id,
-        "workspace": owner.id,
+        "owner": owner.uri,
         "kind": kind.value,
         "name": name,
         "tags": wanted,
@@ -98,18 +100,20 @@ def watch(
     )
 
 
-def _identity(asset: Asset) -> tuple[Workspace, Kind, str]:
+def _identity(asset: Asset) -> tuple[Workspace | Registry, Kind, str]:
     parsed = parse_asset_uri(asset.uri) if isinstance(asset, Asset) else None
     if parsed is None or "?" in asset.uri:
         raise ValueError(f"watch() takes what Workspace.model(), .data() or .experiment() made, not {asset!r}.")
-    owner, kind, name = parsed
-    if not isinstance(owner, Workspace):
-        raise ValueError(f"watch() of {asset.name}: only the assets of workspaces can be watched, not a registry's.")
-    return owner, kind, name
+    return parsed
 
 
 def _check(
-    kind: Kind, poll_interval: float, start: str, statuses: Iterable[str] | None, event_queue: str | None
+    owner: Workspace | Registry,
+    kind: Kind,
+    poll_interval: float,
+    start: str,
+    statuses: Iterable[str] | None,
+    event_queue: str | None,
 ) -> None:
     if not isinstance(poll_interval, (int, float)) or poll_interval < _LEAST_INTERVAL:
         raise ValueError(f"poll_interval is {poll_interval!r}; it is {_LEAST_INTERVAL} seconds or more.")
@@ -121,8 +125,8 @@ def _check(
         if job_outcome(status) not in (JobOutcome.SUCCEEDED, JobOutcome.FAILED):
             raise ValueError(f"status {status!r} is not final; Completed, Failed, Canceled and NotResponding are.")
     if event_queue is not None:
-        if kind is Kind.DATA:
-            raise ValueError("event_queue does not help with data assets: Event Grid has no event for them.")
+        if kind is Kind.DATA or isinstance(owner, Registry):
+            raise ValueError("event_queue does not help here: Event Grid has no event for data assets and registries.")
         if not isinstance(event_queue, str) or not _QUEUE_URL.fullmatch(event_queue):
             raise ValueError(
                 f"event_queue is {event_queue!r}; it looks like https://ACCOUNT.queue.core.windows.net/QUEUE."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from ...datasets.workspace import Kind, Workspace
+from ...datasets.workspace import Kind, owner_of
 from ..errors import AzureMachineLearningError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     never ends and never fails.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
-    :param workspace: the workspace's ARM id.
+    :param owner: what ``Workspace.uri`` or ``Registry.uri`` says.
     :param kind: ``model``, ``data`` or ``experiment``.
     :param name: of the model, data asset or experiment.
     :param tags: what must be carried to match.
@@ -48,7 +48,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         self,
         *,
         conn_id: str,
-        workspace: str,
+        owner: str,
         kind: str,
         name: str,
         tags: dict[str, str] | None = None,
@@ -59,7 +59,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.fields: dict[str, Any] = {
             "conn_id": conn_id,
-            "workspace": workspace,
+            "owner": owner,
             "kind": kind,
             "name": name,
             "tags": dict(sorted((tags or {}).items())),
@@ -83,7 +83,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         """Return what makes two watchers share a poll: all but name and filter."""
         return (
             "azureml",
-            *(self.fields[key] for key in ("conn_id", "workspace", "kind", "poll_interval", "event_queue")),
+            *(self.fields[key] for key in ("conn_id", "owner", "kind", "poll_interval", "event_queue")),
         )
 
     @classmethod
@@ -93,7 +93,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
 
         return WorkspacePoll(
             conn_id=kwargs["conn_id"],
-            workspace=Workspace.from_id(kwargs["workspace"]),
+            owner=owner_of(kwargs["owner"]),
             kind=Kind(kwargs["kind"]),
             interval=kwargs["poll_interval"],
             event_queue=kwargs.get("event_queue"),

@@ -14,10 +14,11 @@ import structlog
 from airflow.triggers.shared_stream import SharedStreamManager
 from azure.storage.queue import QueueClient
 
-from airflow_provider_azureml.datasets import Kind
+from airflow_provider_azureml.datasets import Kind, Registry
 from airflow_provider_azureml.provider import watching
 from airflow_provider_azureml.provider.client import WorkspaceClient
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.registry_client import RegistryClient
 from airflow_provider_azureml.provider.triggers import watch as watch_module
 from airflow_provider_azureml.sensors import watch
 
@@ -447,6 +448,22 @@ async def test_a_queue_that_is_not_there_costs_latency_and_no_more(ws, triggerer
     await put("fraud", 2)
     assert await one.next() == ["2"]
     assert len([record for record in caplog.records if "cannot be read; polling goes on" in record.message]) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.MODEL, Kind.DATA])
+async def test_a_registrys_versions_are_announced_too(ws, triggerer, azureml_emulator, kind):
+    registry = Registry(azureml_emulator.create_registry())
+    connection = AzureMachineLearningHook("azureml").get_workspace_connection()
+    watched = watch(registry.asset(kind, "shared"), conn_id="azureml", start="all")
+    one = Watched(watched)
+    one.fields["poll_interval"] = 0.3
+    async with RegistryClient(connection, registry=registry) as client:
+        words = {f"{kind}Type": "uri_folder", f"{kind}Uri": "https://account.blob.core.windows.net/c/path"}
+        await client.put_version(kind, "shared", "1", {"properties": words})
+        triggerer.start(one)
+        assert await one.next() == ["1"]
+        await client.put_version(kind, "shared", "2", {"properties": words})
+        assert await one.next() == ["2"]
 
 
 async def test_leaving_closes_everything(ws, triggerer, put, azureml_emulator):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_azureml.datasets import Kind, Registry, Workspace
 from airflow_provider_azureml.datasets.uri import convert_asset_to_openlineage, create_asset, parse_asset_uri
+from airflow_provider_azureml.datasets.workspace import owner_of
 
 SUBSCRIPTION = "12345678-1234-1234-1234-123456789abc"
 WS = Workspace(subscription_id=SUBSCRIPTION, resource_group="ml", name="fraud-prod")
@@ -46,7 +47,7 @@ def test_case_does_not_matter_to_azure_nor_to_a_workspace(workspace):
     assert Workspace(workspace.subscription_id.upper(), workspace.resource_group.upper(), workspace.name.upper()) == (
         workspace
     )
-    assert Workspace.from_id(workspace.id) == workspace
+    assert Workspace.from_id(workspace.id) == owner_of(workspace.uri) == workspace
 
 
 def test_any_spelling_of_a_uri_is_the_same_asset_to_airflow():
