@@ -40,6 +40,17 @@ def test_a_model_registered_outside_starts_the_dag_that_watches_it(
     assert len(rest.runs("watch_any")) == 1, "a promotion is no new version"
 
 
+def test_the_example_rolls_out_what_is_promoted(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
+    rest.wait_for_dags("promote")
+    wait_until_watching(emulator)
+    outsider.register_model("fraud", "100")
+
+    outsider.register_model("fraud", "100", stage="production")
+
+    run = rest.wait_for_run("promote")
+    assert rest.xcom("promote", run["dag_run_id"], "roll_out") == ["fraud:100"]
+
+
 def test_no_version_is_lost_while_the_triggerer_is_killed(
     airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider, workspace: Workspace
 ) -> None:
