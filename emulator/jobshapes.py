@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from .arm import ServiceError, invalid
@@ -39,16 +40,23 @@ _SINCE: dict[str, tuple[str, str]] = {
 """From which api-version a member is there, and before which it is gone again."""
 
 
-def for_version(body: Any, api_version: str) -> Any:
-    """Leave out the members that an api-version does not have."""
-    hidden = {key for key, (since, until) in _SINCE.items() if not since <= api_version < until}
-    return _without(body, hidden)
-
-
-def _without(body: Any, hidden: set[str]) -> Any:
-    if isinstance(body, dict):
-        return {key: _without(value, hidden) for key, value in body.items() if key not in hidden}
+def for_version(body: Properties, api_version: str) -> Properties:
+    """Take out, in place, the members that an api-version does not have."""
+    _prune(body, _hidden(api_version))
     return body
+
+
+@lru_cache
+def _hidden(api_version: str) -> frozenset[str]:
+    return frozenset(key for key, (since, until) in _SINCE.items() if not since <= api_version < until)
+
+
+def _prune(body: Properties, hidden: frozenset[str]) -> None:
+    for key in hidden & body.keys():
+        del body[key]
+    for value in body.values():
+        if isinstance(value, dict):
+            _prune(value, hidden)
 
 
 def complete(exchange: Exchange, name: str, sent: Properties) -> Properties:
@@ -491,5 +499,4 @@ def definition(exchange: Exchange, sent: Properties) -> Properties:
         common["properties"] = sent.get("properties")
     else:
         common |= {key: value for key, value in sent.items() if key not in common}
-    body: Properties = for_version(common, exchange.api_version)
-    return body
+    return for_version(common, exchange.api_version)

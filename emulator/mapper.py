@@ -66,8 +66,11 @@ class Mapper:
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
     """Pass bytes on until the end; a reset on one side is a reset on the other."""
+    near = back.get_extra_info("socket")
     try:
+        _acknowledge_at_once(near)
         while data := await reader.read(_LIMIT):
+            _acknowledge_at_once(near)
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():
@@ -75,6 +78,17 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back
     except OSError:
         reset(writer.transport)
         reset(back.transport)
+
+
+def _acknowledge_at_once(connection: socket.socket) -> None:
+    """Acknowledge what comes next without delay, where the system can.
+
+    urllib3 leaves Nagle's algorithm on for connections to a proxy: it sends a request's body only once its head is
+    acknowledged, which would otherwise be 40 ms later. The system forgets the option with each acknowledgement.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def reset(transport: asyncio.WriteTransport) -> None:

@@ -31,7 +31,7 @@ def free_port() -> int:
 
 def listen(port: int) -> socket.socket:
     """Listen on loopback, or end this process with one line that says why not."""
-    server = socket.socket()
+    server = socket.socket(proto=socket.IPPROTO_TCP)  # without naming TCP, asyncio leaves Nagle's algorithm on
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         server.bind(("127.0.0.1", port))

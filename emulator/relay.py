@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -65,6 +66,8 @@ class Relay:
                 return link, False
         port = self._ports[service]
         link = await asyncio.open_connection("127.0.0.1", port, ssl=self._context, limit=_PIECE)
+        connection = link[1].get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return link, True
 
     async def _send(self, link: Link, scope: Scope, receive: Receive) -> bytes:
