@@ -12,6 +12,7 @@ The exceptions that this provider raises.
     ├── RequestRefusedError             the service refused the request (other 4xx)
     ├── TransientError                  try again later: network, 408, 429, 5xx
     ├── JobFailedError                  an AzureML job ended without success
+    ├── ProvisioningFailedError         a compute, endpoint or deployment could not be made, changed or deleted
     └── WaitTimeoutError                what was waited for did not come in time
 """
 
@@ -78,6 +79,10 @@ class JobFailedError(AzureMachineLearningError):
     def __init__(self, message: str, *, job: dict[str, object] | None = None) -> None:
         super().__init__(message)
         self.job = job or {}
+
+
+class ProvisioningFailedError(AzureMachineLearningError):
+    """Azure began to make, change or delete a compute, endpoint or deployment, and failed."""
 
 
 class WaitTimeoutError(AzureMachineLearningError):

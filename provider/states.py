@@ -45,3 +45,19 @@ def job_outcome(status: str) -> JobOutcome:
     An unknown status is waited out, never taken for an end: AzureML adds statuses.
     """
     return _OUTCOMES.get(status.lower(), JobOutcome.UNKNOWN)
+
+
+# ProvisioningState of computes, endpoints and deployments, and ComputeInstanceState. What is in neither is on its way.
+_PROVISIONING_FAILED = ("failed", "canceled", "createfailed", "setupfailed", "usersetupfailed", "unusable")
+_RUNNING_INSTANCE = ("running", "jobrunning")
+
+
+def provisioning_failed(state: str | None) -> bool:
+    """Return whether a provisioning state, or an instance's state, is one that nothing comes after by itself."""
+    return (state or "").lower() in _PROVISIONING_FAILED
+
+
+def same_state(state: str | None, wanted: str) -> bool:
+    """Return whether a resource is in the wanted state. An instance that runs a job runs."""
+    now = (state or "").lower()
+    return now == wanted.lower() or (wanted.lower() == "running" and now in _RUNNING_INSTANCE)

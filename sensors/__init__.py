@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .compute import AzureMachineLearningComputeSensor
 from .data import AzureMachineLearningDataVersionSensor
 from .job import AzureMachineLearningJobSensor
 from .model import AzureMachineLearningModelVersionSensor
 from .watchers import watch
 
 __all__ = [
+    "AzureMachineLearningComputeSensor",
     "AzureMachineLearningDataVersionSensor",
     "AzureMachineLearningJobSensor",
     "AzureMachineLearningModelVersionSensor",
