@@ -114,7 +114,10 @@ def _object_store(path: Any, conn_id: str | None) -> Source:
     if root.is_file():
         return Source(str(root), False, [SourceFile(root.name, root.stat().st_size, lambda: root.open("rb"))])  # type: ignore[no-untyped-call]
     base = root.path.rstrip("/")
-    found: dict[str, dict[str, Any]] = root.fs.find(base, detail=True)
+    try:
+        found: dict[str, dict[str, Any]] = root.fs.find(base, detail=True)
+    except OSError as error:
+        raise SpecError(f"{root} cannot be read: {error} Nothing was uploaded.") from error
     below = {name.removeprefix(root.fs._strip_protocol(base)).lstrip("/"): info for name, info in found.items()}
     ignored = _ignore_spec(next(((root / name).read_text() for name in _IGNORE_FILES if name in below), ""))
     files = [
