@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,8 @@ def quietly() -> Iterator[None]:
     os.environ["GIT_DIR"] = os.devnull
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        # Its warnings are about its own classes, not about what the user wrote.
+        with contextlib.redirect_stderr(said), warnings.catch_warnings(action="ignore"):
             yield
     finally:
         if before is None:
@@ -139,6 +141,29 @@ def quietly() -> Iterator[None]:
             os.environ["GIT_DIR"] = before
         if text := said.getvalue().strip():
             log.debug("azure-ai-ml: %s", text)
+
+
+def arm_body(operations: Any, entity: Any) -> dict[str, Any]:
+    """
+    Return the body that the SDK would send to make a deployment, after it has uploaded what the deployment needs.
+
+    The SDK has no way to begin an operation without a thread that then polls it to its end, in vain when a trigger
+    does that; so the last call is taken from it.
+
+    :param operations: ``MLClient.online_deployments`` or ``batch_deployments``.
+    """
+    sent: dict[str, Any] = {}
+
+    class LastCall:
+        def begin_create_or_update(self, **arguments: Any) -> None:
+            sent.update(arguments)
+
+    for attribute in ("_online_deployment", "_batch_deployment", "_component_batch_deployment_operations"):
+        if hasattr(operations, attribute):
+            setattr(operations, attribute, LastCall())
+    operations.begin_create_or_update(entity)
+    body: dict[str, Any] = sent["body"].as_dict()
+    return body
 
 
 def _json(response: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .compute import AzureMachineLearningComputeSensor
 from .data import AzureMachineLearningDataVersionSensor
+from .endpoint import AzureMachineLearningEndpointSensor
 from .job import AzureMachineLearningJobSensor
 from .model import AzureMachineLearningModelVersionSensor
 from .watchers import watch
@@ -11,6 +12,7 @@ from .watchers import watch
 __all__ = [
     "AzureMachineLearningComputeSensor",
     "AzureMachineLearningDataVersionSensor",
+    "AzureMachineLearningEndpointSensor",
     "AzureMachineLearningJobSensor",
     "AzureMachineLearningModelVersionSensor",
     "watch",

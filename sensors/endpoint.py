@@ -1,0 +1,81 @@
+"""Waiting for the provisioning state of AzureML endpoints and deployments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..provider.errors import SpecError
+from ..provider.links import push_studio_url
+from ..provider.triggers.endpoint import AzureMachineLearningEndpointTrigger
+from .base import AzureMachineLearningBaseSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from ..provider.client import WorkspaceClient
+
+
+class AzureMachineLearningEndpointSensor(AzureMachineLearningBaseSensor):
+    """
+    Wait until an AzureML endpoint, or one of its deployments, is provisioned or gone, whoever sees to that.
+
+    ::
+
+        AzureMachineLearningEndpointSensor(
+            task_id="deployed", conn_id="azureml", endpoint_name="fraud", deployment_name="green"
+        )
+
+    :param endpoint_name: the endpoint's name. Templated.
+    :param deployment_name: the deployment's name; None for the endpoint itself. Templated.
+    :param endpoint_type: ``online`` or ``batch``.
+    :param state: ``Succeeded`` (provisioned) or ``Deleted``.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :return: a dict: name, id, status (provisioning state), tags, studio_url; of an endpoint scoring_uri and traffic, of
+        a deployment endpoint_name and model.
+    :raises SpecError: the state or type is none of these.
+    :raises NotFoundError: there is no such endpoint or deployment.
+    :raises ProvisioningFailedError: Azure failed with it.
+    :raises AirflowSensorTimeout: it did not come to the state within ``timeout`` seconds.
+    """
+
+    template_fields: Sequence[str] = ("endpoint_name", "deployment_name", "state", "conn_id")
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        deployment_name: str | None = None,
+        endpoint_type: str = "online",
+        state: str = "Succeeded",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.deployment_name = deployment_name
+        self.endpoint_type = endpoint_type
+        self.state = state
+
+    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+        from ..provider.endpoints import STATES
+
+        if self.state not in STATES:
+            raise SpecError(f"state is {self.state!r}; it can be one of {', '.join(STATES)}.")
+        found: dict[str, Any] | None = await self._trigger(context).look(client)
+        return found
+
+    def _trigger(self, context: Context) -> AzureMachineLearningEndpointTrigger:  # noqa: ARG002
+        return AzureMachineLearningEndpointTrigger(
+            conn_id=self.conn_id,
+            endpoint_name=self.endpoint_name,
+            endpoint_type=self.endpoint_type,
+            deployment_name=self.deployment_name,
+            state=self.state,
+            poll_interval=self.poke_interval,
+        )
+
+    def _finish(self, context: Context, found: dict[str, Any]) -> dict[str, Any]:
+        push_studio_url(context, found.get("studio_url", ""))
+        return found

@@ -1,0 +1,288 @@
+"""Endpoints, deployments and traffic: made, changed and deleted once, whatever dies; what is refused beforehand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_azureml.provider.endpoints import Endpoint
+from airflow_provider_azureml.provider.errors import (
+    NotFoundError,
+    ProvisioningFailedError,
+    SpecError,
+    WaitTimeoutError,
+)
+from airflow_provider_azureml.provider.operators.endpoint import (
+    AzureMachineLearningCreateEndpointOperator as Create,
+)
+from airflow_provider_azureml.provider.operators.endpoint import (
+    AzureMachineLearningDeleteEndpointOperator as Delete,
+)
+from airflow_provider_azureml.provider.operators.endpoint import (
+    AzureMachineLearningDeployEndpointOperator as Deploy,
+)
+from airflow_provider_azureml.provider.operators.endpoint import (
+    AzureMachineLearningSetEndpointTrafficOperator as SetTraffic,
+)
+from airflow_provider_azureml.sensors import AzureMachineLearningEndpointSensor as EndpointSensor
+
+FAST = {"poll_interval": 0.1}
+both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in place"])
+both_types = pytest.mark.parametrize("endpoint_type", ["online", "batch"])
+
+
+def deployment(name: str = "blue", endpoint_type: str = "online", **keys: Any) -> dict[str, Any]:
+    common = {"name": name, "endpoint_name": "fraud", "model": "azureml:fraud:1", **keys}
+    if endpoint_type == "batch":
+        return {**common, "compute": "azureml:cpu"}
+    return {**common, "instance_type": "Standard_DS3_v2", "instance_count": 1}
+
+
+@pytest.fixture
+def endpoint(task: Any, ws: Any) -> Any:
+    """Create the endpoint `fraud`, with deployments."""
+
+    def make(*deployments: str, endpoint_type: str = "online") -> None:
+        task(Create, endpoint={"name": "fraud"}, endpoint_type=endpoint_type, **FAST).run()
+        for name in deployments:
+            spec = deployment(name, endpoint_type)
+            task(Deploy, deployment=spec, endpoint_type=endpoint_type, **FAST).run()
+
+    return make
+
+
+@pytest.fixture
+def found(ask: Any) -> Any:
+    """An endpoint or deployment as ARM describes it; None if there is none."""
+
+    def read(deployment_name: str | None = None, endpoint_type: str = "online") -> Any:
+        which = Endpoint(endpoint_name="fraud", endpoint_type=endpoint_type, deployment_name=deployment_name)
+        return ask(lambda client: which.find(client))
+
+    return read
+
+
+@both_ways
+@both_types
+def test_an_endpoint_and_a_deployment_are_made_and_waited_for(
+    ws, task, azureml_emulator, found, deferrable, endpoint_type
+):
+    how = {"endpoint_type": endpoint_type, "deferrable": deferrable, **FAST}
+    runner = task(Create, endpoint={"name": "fraud", "tags": {"a": "b"}}, **how)
+    made = runner.run()
+    assert (made["name"], made["status"], made["tags"]) == ("fraud", "Succeeded", {"a": "b"})
+    assert (runner.deferral is not None) == deferrable
+    assert runner.ti.xcoms["azureml_studio_url"] == made["studio_url"]
+    deployed = task(Deploy, deployment=deployment(endpoint_type=endpoint_type), **how).run()
+    assert (deployed["name"], deployed["endpoint_name"], deployed["status"]) == ("blue", "fraud", "Succeeded")
+    assert deployed["model"].endswith("/models/fraud/versions/1")
+    assert deployed["tags"]["airflow.dag_id"] == "dag"
+    assert azureml_emulator.unknown_routes == []
+
+
+def test_a_kubernetes_endpoint_names_its_compute(ws, task, found):
+    task(Create, endpoint={"name": "fraud", "compute": "azureml:k8s"}, **FAST).run()
+    assert found()["properties"]["compute"] == f"{ws.id}/computes/k8s"
+
+
+def test_an_endpoint_that_exists_is_used_as_it_is(ws, task, endpoint, azureml_emulator):
+    endpoint()
+    azureml_emulator.clear_calls()
+    assert task(Create, endpoint={"name": "fraud", "tags": {"new": "x"}}, **FAST).run()["tags"] == {}
+    assert not azureml_emulator.calls("PUT")
+
+
+def test_a_deployments_code_is_uploaded(ws, task, endpoint, folder, found):
+    endpoint()
+    (folder / "score.py").write_text("def init():\n    pass\n\ndef run(data):\n    return data\n")
+    spec = deployment(
+        code_configuration={"code": str(folder), "scoring_script": "score.py"}, environment="azureml:sklearn:1"
+    )
+    task(Deploy, deployment=spec, **FAST).run()
+    assert "/codes/" in found("blue")["properties"]["codeConfiguration"]["codeId"]
+
+
+def test_a_cleared_task_updates_the_deployment_and_a_retry_does_not(ws, task, endpoint, azureml_emulator):
+    endpoint()
+    runner = task(Deploy, deployment=deployment(), **FAST)
+    runner.run()
+    azureml_emulator.clear_calls()
+    runner.run()
+    assert not azureml_emulator.calls("PUT")
+    runner.clear()
+    runner.run()
+    assert len(azureml_emulator.calls("PUT", "/deployments/blue")) == 1
+
+
+class TestTraffic:
+    @both_ways
+    def test_it_is_shared_and_what_else_the_endpoint_has_stays(self, ws, task, endpoint, found, deferrable):
+        endpoint("blue", "green")
+        before = found()
+        result = task(
+            SetTraffic, endpoint_name="fraud", traffic={"blue": 90, "green": "10"}, deferrable=deferrable, **FAST
+        ).run()
+        assert (result["traffic"], result["status"]) == ({"blue": 90, "green": 10}, "Succeeded")
+        after = found()
+        assert (after["tags"], after["properties"]["authMode"]) == (before["tags"], before["properties"]["authMode"])
+
+    def test_the_same_traffic_changes_nothing(self, ws, task, endpoint, azureml_emulator):
+        endpoint("blue")
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST).run()
+        azureml_emulator.clear_calls()
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100, "green": 0}, **FAST).run()
+        assert not azureml_emulator.calls("PUT")
+
+    @pytest.mark.parametrize(
+        ("traffic", "words"),
+        [
+            ({"blue": 90}, "adds up to 90, not to 100"),
+            ({"blue": 150, "green": -50}, "not to 100"),
+            ({"blue": "most"}, "whole percentages"),
+            (["blue"], "whole percentages"),
+        ],
+    )
+    def test_what_does_not_add_up_is_refused_before_any_call(self, ws, task, azureml_emulator, traffic, words):
+        with pytest.raises(SpecError, match=words):
+            task(SetTraffic, endpoint_name="fraud", traffic=traffic, **FAST).run()
+        assert not azureml_emulator.calls()
+
+    def test_a_deployment_that_does_not_exist(self, ws, task, endpoint, azureml_emulator):
+        endpoint("blue")
+        azureml_emulator.clear_calls()
+        with pytest.raises(NotFoundError, match="no deployment 'green' of online endpoint 'fraud'"):
+            task(SetTraffic, endpoint_name="fraud", traffic={"blue": 50, "green": 50}, **FAST).run()
+        assert not azureml_emulator.calls("PUT")
+
+
+@both_ways
+@both_types
+def test_a_deployment_and_an_endpoint_are_deleted_and_waited_for(ws, task, endpoint, found, deferrable, endpoint_type):
+    endpoint("blue", endpoint_type=endpoint_type)
+    how = {"endpoint_name": "fraud", "endpoint_type": endpoint_type, "deferrable": deferrable, **FAST}
+    assert task(Delete, deployment_name="blue", **how).run() == {"name": "blue", "status": "Deleted"}
+    assert found("blue", endpoint_type) is None
+    runner = task(Delete, if_missing="fail", **how)
+    assert runner.run() == {"name": "fraud", "status": "Deleted"}
+    assert found(None, endpoint_type) is None
+    assert runner.run()["status"] == "Deleted", "a retry after the worker died, deleted by an earlier try"
+
+
+def test_deleting_what_is_not_there_is_a_warning_or_an_error(ws, task, azureml_emulator, capsys):
+    assert task(Delete, endpoint_name="fraud", **FAST).run()["status"] == "Deleted"
+    assert "nothing to delete" in capsys.readouterr().out
+    with pytest.raises(NotFoundError, match="no online endpoint 'fraud'"):
+        task(Delete, endpoint_name="fraud", if_missing="fail", **FAST).run()
+    assert not azureml_emulator.calls("DELETE")
+
+
+@pytest.mark.parametrize("operator", ["create", "deploy", "traffic", "delete"])
+def test_sigkill_after_any_call_acts_once(ws, task, endpoint, azureml_emulator, kill_at_each_call, operator):
+    if operator != "create":
+        endpoint(*(["blue"] if operator == "traffic" else []))
+    azureml_emulator.clear_calls()
+    runner = {
+        "create": lambda: task(Create, endpoint={"name": "fraud"}, **FAST),
+        "deploy": lambda: task(Deploy, deployment=deployment(), **FAST),
+        "traffic": lambda: task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST),
+        "delete": lambda: task(Delete, endpoint_name="fraud", if_missing="fail", **FAST),
+    }[operator]()
+    assert kill_at_each_call(runner) >= 4
+    assert len([call for call in azureml_emulator.calls() if re.search("PUT|DELETE", call["method"])]) == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_lost_answer_is_no_failure(ws, task, endpoint, azureml_emulator, method):
+    if method == "DELETE":
+        endpoint()
+    azureml_emulator.misbehave(method, "/onlineEndpoints/fraud", lose_answer=True, times=1)
+    runner = (
+        task(Create, endpoint={"name": "fraud"}, **FAST)
+        if method == "PUT"
+        else task(Delete, endpoint_name="fraud", **FAST)
+    )
+    assert runner.run()["status"] in ("Succeeded", "Deleted")
+
+
+class TestBadInput:
+    def test_deploying_to_an_endpoint_that_does_not_exist(self, ws, task, azureml_emulator, folder):
+        with pytest.raises(NotFoundError, match="no online endpoint 'fraud' in workspace"):
+            task(Deploy, deployment=deployment(), **FAST).run()
+        assert not azureml_emulator.calls("PUT")
+
+    def test_deploying_to_an_endpoint_that_is_being_deleted(self, ws, task, endpoint, azureml_emulator):
+        endpoint()
+        azureml_emulator.configure(operation_seconds=30)
+        try:
+            task(Delete, endpoint_name="fraud", waiting=False).run()
+            azureml_emulator.clear_calls()
+            with pytest.raises(SpecError, match="'fraud' is being deleted"):
+                task(Deploy, deployment=deployment(), **FAST).run()
+            with pytest.raises(SpecError, match="'fraud' is being deleted"):
+                task(Create, endpoint={"name": "fraud"}, **FAST).run()
+        finally:
+            azureml_emulator.configure(operation_seconds=0.5)
+        assert not azureml_emulator.calls("PUT")
+
+    @both_ways
+    def test_azure_goes_on_when_the_task_has_waited_long_enough(self, ws, task, azureml_emulator, deferrable):
+        azureml_emulator.configure(operation_seconds=30)
+        try:
+            with pytest.raises(WaitTimeoutError, match=r"not Succeeded within 0.3 s"):
+                task(Create, endpoint={"name": "fraud"}, deferrable=deferrable, timeout=0.3, **FAST).run()
+        finally:
+            azureml_emulator.configure(operation_seconds=0.5)
+
+    @pytest.mark.parametrize(
+        ("operator", "arguments", "words"),
+        [
+            (Create, {"endpoint": {"name": "fraud", "auth_mod": "key"}}, "auth_mod"),
+            (Deploy, {"deployment": {"name": "blue"}}, "endpoint_name"),
+            (Deploy, {"deployment": {**deployment(), "instance_typ": "x"}}, "instance_typ"),
+            (Delete, {"endpoint_name": "fraud", "endpoint_type": "serverless"}, "'serverless'; it can be 'online' or"),
+        ],
+    )
+    def test_what_cannot_be(self, ws, task, azureml_emulator, operator, arguments, words):
+        with pytest.raises(SpecError, match=words):
+            task(operator, **arguments).run()
+        assert not azureml_emulator.calls("PUT")
+
+
+async def test_a_deployment_that_failed_says_why():
+    """The emulator's operations never fail; the operation's body is that of ARM's "Azure-AsyncOperation"."""
+
+    class Client:
+        async def get_resource(self, *path: str) -> dict[str, Any]:
+            properties = {"provisioningState": "Failed", "properties": {"AzureAsyncOperationUri": "https://operation"}}
+            return {"name": "blue", "properties": properties}
+
+        async def request(self, method: str, url: str) -> dict[str, Any]:
+            assert url == "https://operation"
+            return {"status": "Failed", "error": {"code": "OutOfQuota", "message": "Not enough quota for DS3."}}
+
+    blue = Endpoint(endpoint_name="fraud", deployment_name="blue")
+    with pytest.raises(ProvisioningFailedError, match=r"deployment 'blue' .*is Failed. OutOfQuota: Not enough quota"):
+        await blue.check(Client(), "Succeeded", set())
+
+
+class TestSensor:
+    @both_ways
+    def test_it_waits_for_a_deployment(self, ws, task, endpoint, deferrable):
+        endpoint()
+        task(Deploy, deployment=deployment(), waiting=False).run()
+        sensor = {"endpoint_name": "fraud", "deployment_name": "blue", "poke_interval": 0.1}
+        runner = task(EndpointSensor, deferrable=deferrable, **sensor)
+        assert runner.run()["status"] == "Succeeded"
+        assert (runner.deferral is not None) == deferrable
+
+    def test_it_waits_until_an_endpoint_is_gone(self, ws, task, endpoint):
+        endpoint()
+        task(Delete, endpoint_name="fraud", waiting=False).run()
+        runner = task(EndpointSensor, endpoint_name="fraud", state="Deleted", deferrable=True, poke_interval=0.1)
+        assert runner.run() == {"name": "fraud", "status": "Deleted"}
+
+    def test_a_state_that_there_is_not(self, ws, task):
+        with pytest.raises(SpecError, match="'Healthy'; it can be one of Succeeded, Deleted"):
+            task(EndpointSensor, endpoint_name="fraud", state="Healthy").run()
