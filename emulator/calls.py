@@ -67,13 +67,32 @@ class Match:
         return storage_service(host) is None if self.host is None else re.search(self.host, host) is not None
 
 
+class _Waiting:
+    """Somebody who waits for so many calls."""
+
+    def __init__(self, match: Match, count: int, after: int, seen: list[Call]) -> None:
+        self.match, self.count, self.after, self.seen = match, count, after, seen
+        self.done = asyncio.Event()
+        self._look()
+
+    def notice(self, call: Call) -> None:
+        """Take note of a call that was answered."""
+        if call.number > self.after and self.match.meets(call):
+            self.seen.append(call)
+            self._look()
+
+    def _look(self) -> None:
+        if len(self.seen) >= self.count:
+            self.done.set()
+
+
 class CallLog:
     """The calls, oldest first; answered calls wake those who wait for them."""
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque(maxlen=KEEP)
         self._number = 0
-        self._news = asyncio.Condition()
+        self._waiting: list[_Waiting] = []
 
     def begin(self, at: float, method: str, host: str, path: str, query: dict[str, str]) -> Call:
         """Note that a call came in."""
@@ -82,11 +101,11 @@ class CallLog:
         self._calls.append(call)
         return call
 
-    async def end(self, call: Call, milliseconds: float) -> None:
+    def end(self, call: Call, milliseconds: float) -> None:
         """Note that a call was answered."""
         call.milliseconds = milliseconds
-        async with self._news:
-            self._news.notify_all()
+        for waiting in self._waiting:
+            waiting.notice(call)
 
     def find(self, match: Match, after: int = 0) -> Iterable[Call]:
         """Yield the calls that are meant, of those with a number above `after`."""
@@ -94,17 +113,16 @@ class CallLog:
 
     async def wait(self, match: Match, count: int, seconds: float, after: int = 0) -> list[dict[str, Any]]:
         """Wait until `count` such calls were answered; return those that were, too few if the time ran out."""
-
-        def answered() -> list[dict[str, Any]]:
-            return [asdict(call) for call in self.find(match, after) if call.milliseconds > 0]
-
-        async with self._news:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._news.wait_for(lambda: len(answered()) >= count)
-            except TimeoutError:
-                pass
-        return answered()
+        waiting = _Waiting(match, count, after, [call for call in self.find(match, after) if call.milliseconds])
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout(seconds):
+                await waiting.done.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.remove(waiting)
+        return [asdict(call) for call in waiting.seen]
 
     def clear(self) -> None:
         """Forget all calls."""

@@ -6,12 +6,19 @@ Of registries nothing was recorded: the paths are those of the SDK, the bodies t
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 
 from .arm import Reply, gateway_error
+from .components import COMPONENTS
+from .data import DATA
+from .environments import ENVIRONMENTS
+from .models import MODELS
 from .routing import Exchange, ok, route
 from .state import Document
 from .workspaces import Holder
+
+_KINDS = {kind.segment: kind for kind in (MODELS, DATA, ENVIRONMENTS, COMPONENTS)}
 
 
 def _find(exchange: Exchange, name: str) -> Holder:
@@ -68,7 +75,29 @@ def _reference(exchange: Exchange, container: str) -> Document:
     }
 
 
-@route("POST", "{registry}/datareferences/{name}/versions/{version}")
+_SOURCE = re.compile(
+    r"azureml://locations/[^/]+/workspaces/([^/]+)/(models|data|environments|components)/(.+)/versions/(.+)"
+)
+
+
+@route("POST", "{registry}/import")
+def import_asset(exchange: Exchange) -> Reply:
+    """Copy a workspace's asset, as models.share and data.share ask for it; the bytes stay where they are."""
+    sent = exchange.json().get("properties") or {}
+    source = _SOURCE.fullmatch(str(sent.get("sourceAssetId")))
+    holder = next((one for one in exchange.service.holders.all() if source and one.guid == source[1]), None)
+    if source is None or holder is None:
+        raise gateway_error(404, "NotFound", f"There is no asset {sent.get('sourceAssetId')}.")
+    kind = _KINDS[source[2]]
+    found = exchange.service.store.get(kind.versions(holder, source[3]), source[4])
+    if found is None:
+        raise kind.missing(source[3], source[4])
+    name, version = sent.get("destinationName") or source[3], sent.get("destinationVersion") or source[4]
+    kind.create(exchange, name, version, found["properties"])
+    return Reply(200)
+
+
+@route("POST", "{registry}/datarefs/{name}/versions/{version}")
 def data_reference(exchange: Exchange, name: str, version: str) -> Reply:
     """Hand out a signature to read an asset's files."""
     uri = str(exchange.json().get("blobUri", ""))

@@ -133,7 +133,7 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         "name": "azureml_anonymous" if job["parent"] else properties.get("componentId"),
         "dataContainerId": f"dcid.{name}",
         "description": properties["description"],
-        "hidden": False,
+        "hidden": properties["isArchived"],
         "runType": _RUN_TYPES.get(kind, "azureml.scriptrun") if job["parent"] is None else "azureml.StepRun",
         "runTypeV2": {
             "orchestrator": "Execution",
@@ -251,6 +251,29 @@ def get_details(exchange: Exchange, name: str) -> Reply:
             "etag": etag,
         }
     )
+
+
+@route("GET", f"{_BASE}/runs/{{name}}/serviceinstances/{{node}}")
+def get_service_instances(exchange: Exchange, name: str, node: str) -> Reply:
+    """Return the interactive services of a node, of which there are none."""
+    find(exchange, name)
+    return ok({"type": None, "instances": {}})
+
+
+@route("PATCH", f"{_BASE}/experiments/{{experiment}}/runs/{{name}}")
+def change_run(exchange: Exchange, name: str, experiment: str) -> Reply:
+    """Change what people write on a run, or hide it: how jobs.archive and jobs.update work in current SDKs."""
+    job, sent = find(exchange, name), exchange.json()
+    properties = job["properties"]
+    for key in ("displayName", "description"):
+        if sent.get(key) is not None:
+            properties[key] = sent[key]
+    for key in ("tags", "properties"):
+        properties[key] |= sent.get(key) or {}
+    if sent.get("hidden") is not None:
+        properties["isArchived"] = bool(sent["hidden"])
+    exchange.service.store.put(collection(exchange.workspace), name, job)
+    return ok(render(exchange, name, job))
 
 
 @route("POST", f"{_BASE}/rundata")

@@ -70,7 +70,7 @@ class Application:
                 act = partial(_handle, exchange, call)
             await self._answer(act, call, scope, send)
         finally:
-            await service.calls.end(call, max(0.001, (time.perf_counter() - began) * 1000))
+            service.calls.end(call, max(0.001, (time.perf_counter() - began) * 1000))
 
     async def _answer(self, act: Callable[[], Awaitable[Answer]], call: Call, scope: Scope, send: Send) -> None:
         fault = self._service.faults.pick(call)

@@ -189,3 +189,41 @@ async def test_a_name_with_other_characters_is_refused(rest: Any, name: str) -> 
     body = {"properties": {"dataUri": "https://example.org/", "dataType": "uri_file"}}
     answer = await rest("PUT", f"/data/{quote(name)}/versions/1", body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "UserError")
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (None, ["3", "2", "1"]),
+        ("createdtime desc", ["3", "2", "1"]),
+        ("createdtime asc", ["1", "2", "3"]),
+        ("modifiedtime desc", ["1", "3", "2"]),
+        ("modifiedtime asc", ["2", "3", "1"]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_any_order_in_pages_of_any_size(
+    rest: Any, azureml_emulator: Any, order: str | None, names: list[str], size: int
+) -> None:
+    body: dict[str, Any] = {"properties": {"dataUri": "https://example.org/", "dataType": "uri_file"}}
+    for version in ("1", "2", "3"):
+        await rest("PUT", f"/data/sales/versions/{version}", body)
+    body["properties"]["tags"] = {"changed": "yes"}
+    await rest("PUT", "/data/sales/versions/1", body)
+
+    azureml_emulator.configure(page_size=size)
+    try:
+        seen, url = [], "/data/sales/versions" + (f"?$orderBy={order.replace(' ', '%20')}" if order else "")
+        while url:
+            page = (await rest("GET", url)).json()
+            assert len(page["value"]) <= size
+            seen += [item["name"] for item in page["value"]]
+            url = page.get("nextLink")
+    finally:
+        azureml_emulator.configure(page_size=100)
+    assert seen == names
+
+
+async def test_a_continuation_that_was_not_handed_out_is_refused(rest: Any) -> None:
+    await rest("PUT", "/data/sales/versions/1", {"properties": {"dataUri": "https://e.org", "dataType": "uri_file"}})
+    assert (await rest("GET", "/data/sales/versions?$skip=1")).status_code == 400

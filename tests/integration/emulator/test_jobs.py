@@ -113,9 +113,21 @@ def test_jobs_are_listed_newest_first_and_by_tag(ml: Any) -> None:
     assert [job.name for job in ml.jobs.list(tag="n=0")] == names[:1]
 
 
-def test_an_archived_job_is_hidden(ml: Any) -> None:
+def test_a_job_is_changed_in_run_history(ml: Any, azureml_emulator: Any) -> None:
+    job = ml.jobs.get(ml.jobs.create_or_update(command(tags={"a": "1"})).name)
+    job.tags = {"b": "2"}
+    job.display_name = "renamed"
+
+    changed = ml.jobs.create_or_update(job)
+    assert (changed.display_name, changed.tags) == ("renamed", {"a": "1", "b": "2"})
+    assert not ml.jobs.show_services(job.name)
+    assert azureml_emulator.unknown_routes == []
+
+
+def test_an_archived_job_is_hidden(ml: Any, azureml_emulator: Any) -> None:
     name = ml.jobs.create_or_update(command()).name
     ml.jobs.archive(name)
+    assert azureml_emulator.unknown_routes == []
 
     assert list(ml.jobs.list()) == []
     assert ml.jobs.get(name).name == name

@@ -47,6 +47,21 @@ def call(emulator: Emulator, method: str, path: str, body: Any = None) -> Any:
         )
 
 
+def blob(emulator: Emulator) -> Any:
+    """A blob in the artifact store's container, with the account's key."""
+    from azure.storage.blob import BlobClient
+
+    environment = emulator.environment
+    return BlobClient(
+        f"https://{emulator.storage_account}.blob.core.windows.net",
+        "azureml",
+        "kept.txt",
+        credential=emulator.storage_key,
+        proxies={"https": environment["HTTPS_PROXY"]},
+        connection_verify=environment["REQUESTS_CA_BUNDLE"],
+    )
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -107,10 +122,12 @@ def test_unknown_hosts_are_refused(emulator: Emulator) -> None:
 def test_a_folder_keeps_everything_from_one_run_to_the_next(tmp_path: Path) -> None:
     with Emulator(persist=tmp_path) as first:
         assert call(first, "PUT", "/models/m/versions/1", MODEL).status_code == 201
+        blob(first).upload_blob(b"kept")
         identity = (first.tenant_id, first.client_secret, first.storage_key)
         authority = Path(first.environment["SSL_CERT_FILE"]).read_bytes()
     with Emulator(persist=tmp_path) as second:
         assert call(second, "GET", "/models/m/versions/1").status_code == 200
+        assert blob(second).download_blob().readall() == b"kept"
         assert (second.tenant_id, second.client_secret, second.storage_key) == identity
         assert Path(second.environment["SSL_CERT_FILE"]).read_bytes() == authority
 
@@ -155,13 +172,21 @@ def test_only_loopback_is_listened_on(emulator: Emulator) -> None:
                 assert address == loopback
 
 
-def test_a_busy_port_is_one_clear_line() -> None:
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("control", "the service: port {port} is not free: [^\n]*"),
+        ("proxy", "the mapper: port {port} is not free: [^\n]*"),
+        ("blob", "Azurite: [^\n]*EADDRINUSE[^\n]*{port}"),
+    ],
+)
+def test_a_busy_port_is_one_clear_line(name: str, line: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(EmulatorError, match=f"^the service: port {port} is not free: [^\n]*$"):
-            Emulator(ports={"control": port}).start()
+        with pytest.raises(EmulatorError, match=f"^{line.format(port=port)}$"):
+            Emulator(ports={name: port}).start()
 
 
 def test_a_missing_azurite_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,7 +319,9 @@ def test_datastores_are_created_and_listed(ml: Any, azureml_emulator: Any) -> No
     ml.datastores.delete("mine")
 
 
-def test_models_and_data_are_registered_in_a_registry(ml: Any, azureml_emulator: Any, folder: Path) -> None:
+def test_models_and_data_are_registered_in_a_registry(
+    ml: Any, azureml_emulator: Any, folder: Path, tmp_path: Path
+) -> None:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import Data, Model
     from azure.identity import ClientSecretCredential
@@ -336,6 +338,18 @@ def test_models_and_data_are_registered_in_a_registry(ml: Any, azureml_emulator:
         assert registry.models.get("fraud", label="latest").version == "1"
         assert [found.name for found in registry.models.list()] == ["fraud"]
         assert [found.version for found in registry.data.list("sales")] == ["1"]
+        registry.models.download("fraud", "1", download_path=str(tmp_path / "got"))
+        assert (tmp_path / "got" / "fraud" / "source" / "nested" / "b.txt").read_text() == "beta"
+
+
+def test_a_model_is_shared_with_a_registry(ml: Any, azureml_emulator: Any) -> None:
+    from azure.ai.ml.entities import Model
+
+    name = azureml_emulator.create_registry()
+    ml.models.create_or_update(Model(name="fraud", version="3", path="azureml://jobs/j/outputs/m", tags={"k": "v"}))
+    ml.models.share("fraud", "3", registry_name=name, share_with_name="shared", share_with_version="1")
+
+    assert azureml_emulator.calls("POST", f"/registries/{name}/import", status=200)
 
 
 def test_workspaces_are_listed(ml: Any, azureml_emulator: Any) -> None:
