@@ -213,9 +213,13 @@ class WorkspaceClient:
         """
         return Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
 
-    async def list_jobs(self) -> AsyncIterator[Job]:
-        """Yield the workspace's jobs that are not archived, in the service's order (newest first; not documented)."""
-        async for body in self._list("/jobs", {"listViewType": "ActiveOnly"}):
+    async def list_jobs(self, *, tag: str | None = None) -> AsyncIterator[Job]:
+        """
+        Yield the workspace's jobs that are not archived, in the service's order (newest first; not documented).
+
+        :param tag: only those that have a tag of this name, whatever its value.
+        """
+        async for body in self._list("/jobs", {"listViewType": "ActiveOnly"} | ({"tag": tag} if tag else {})):
             yield Job.from_body(body)
 
     async def cancel_job(self, name: str) -> None:

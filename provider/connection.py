@@ -38,6 +38,11 @@ class Cloud:
         """The OAuth scope for Azure Resource Manager."""
         return f"{self.resource_manager}/.default"
 
+    @property
+    def ml_scope(self) -> str:
+        """The OAuth scope for AzureML's own services: batch endpoints ask for it."""
+        return f"{self.studio.replace('//studio.', '//')}/.default"
+
 
 CLOUDS = {
     "AzurePublicCloud": Cloud(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CANCELING = "CancelRequested"
+CANCELING = "CancelRequested"
 # The SDK's words for computes that are not a resource of the workspace.
 _NO_COMPUTE = ("local", "serverless")
 
@@ -67,7 +67,7 @@ class Submission:
             if (job := await self._find(remembered)) is None:
                 return await self._submit(await asyncio.to_thread(self.load), remembered, number)
             self._check_ours(job)
-            if job.outcome is not JobOutcome.FAILED and job.status != _CANCELING:
+            if job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
                 log.info("An earlier try of this task submitted job %s, which is %s; it is used.", job.name, job.status)
                 self.name = job.name
                 return job
@@ -140,7 +140,7 @@ async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool
         if job.tags.get(TASK_RUN_TAG) != owner:
             log.warning("Job %s is not this task's: it is not canceled.", name)
             return False
-        if job.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED) or job.status == _CANCELING:
+        if job.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED) or job.status == CANCELING:
             return False
         await client.cancel_job(name)
     except NotFoundError:

@@ -60,9 +60,10 @@ class Transport:
     Sends requests in the name of one connection. One per connection and event loop; an async context manager.
 
     :param connection: who asks, in which cloud.
+    :param scope: the OAuth scope of what is asked; Azure Resource Manager's if None.
     """
 
-    def __init__(self, connection: WorkspaceConnection) -> None:
+    def __init__(self, connection: WorkspaceConnection, *, scope: str | None = None) -> None:
         self._connection = connection
         self._credential = connection.async_credential()
         self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
@@ -81,7 +82,7 @@ class Transport:
                     retry_backoff_max=60,
                     timeout=600,
                 ),
-                AsyncBearerTokenCredentialPolicy(self._credential, connection.cloud.arm_scope),
+                AsyncBearerTokenCredentialPolicy(self._credential, scope or connection.cloud.arm_scope),
             ],
             connection_timeout=20,
             read_timeout=60,
@@ -104,6 +105,7 @@ class Transport:
         *,
         params: dict[str, str] | None = None,
         json: Any = None,
+        headers: dict[str, str] | None = None,
         retry: bool = True,
     ) -> Answer:
         """
@@ -115,7 +117,7 @@ class Transport:
         :raises AzureMachineLearningError: the kind that fits the refusal.
         """
         url = url if url.startswith("https://") else f"{self._connection.cloud.resource_manager}{url}"
-        request = HttpRequest(method, url, params=params, json=json)
+        request = HttpRequest(method, url, params=params, json=json, headers=headers)
         options: dict[str, Any] = {"retry_on_methods": {method}} if retry else {"retry_total": 0}
         try:
             response = await self._client.send_request(request, **options)

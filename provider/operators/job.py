@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...datasets.workspace import Kind
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
+    from ..batch import BatchInvocation
     from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
     from ..shapes import Job
@@ -32,7 +34,89 @@ log = logging.getLogger(__name__)
 _MOST_VERSIONS = 50  # how far back the version is looked for that a job has just registered
 
 
-class AzureMachineLearningCreateJobOperator(WaitingOperator):
+class JobOperator(WaitingOperator):
+    """Makes Azure run a job of its own, and waits for its end if that is wanted."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._submission: Submission | BatchInvocation | None = None
+        self._killed = False
+
+    @abstractmethod
+    def _submission_for(self, context: Context, client: WorkspaceClient) -> Submission | BatchInvocation:
+        """Return what submits the job."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit the job, or find the one that an earlier try submitted; wait for it if that is wanted."""
+        connection = self.hook.get_workspace_connection()
+        job = asyncio.run(self._submit(context, connection))
+        push_studio_url(context, job.studio_url)
+        if not self.waiting:
+            return job.to_dict()
+        trigger = AzureMachineLearningJobTrigger(
+            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields()
+        )
+        return self._finish(context, lambda: self._wait(trigger))
+
+    async def _submit(self, context: Context, connection: WorkspaceConnection) -> Job:
+        from ..client import WorkspaceClient
+
+        async with WorkspaceClient(connection) as client:
+            self._submission = self._submission_for(context, client)
+            return await self._submission.run()
+
+    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
+        memory = TaskRun(context).remember()
+        name = memory["job"]
+        try:
+            job: dict[str, Any] = found()
+        except JobFailedError as error:
+            end = self._ask(lambda client: client.history.end_of_log(name))
+            raise JobFailedError(f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}") from error
+        except WaitTimeoutError:
+            from ..submission import cancel_own_job
+
+            canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
+            what = "it was canceled" if canceled else "it could not be canceled, see the log"
+            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self.timeout:g} s; {what}.") from None
+        metrics, versions = self._ask(lambda client: _results(client, job))
+        self.log.info("Job %s is %s.", name, job["status"])
+        self._announce_to_outlets(context, self.hook.get_workspace_connection().workspace, versions)
+        return {**job, "metrics": metrics}
+
+    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
+        from ..client import WorkspaceClient
+
+        connection = self.hook.get_workspace_connection()
+
+        async def ask() -> Any:
+            async with WorkspaceClient(connection) as client:
+                return await question(client)
+
+        return asyncio.run(ask())
+
+    def on_kill(self) -> None:
+        """Cancel the job that this task run submitted, once."""
+        submission = self._submission
+        if submission is None or self._killed:
+            return
+        self._killed = submission.abandoned = True
+        if not submission.name:
+            return
+        from ..client import WorkspaceClient
+        from ..submission import cancel_own_job
+
+        async def cancel() -> None:
+            async with WorkspaceClient(submission.client.connection) as client:
+                await cancel_own_job(client, submission.name, submission.owner)
+
+        # Airflow calls this in a signal handler, possibly within a running event loop: another needs its own thread.
+        thread = threading.Thread(target=lambda: asyncio.run(cancel()), daemon=True)
+        thread.start()
+        thread.join(timeout=30)
+
+
+class AzureMachineLearningCreateJobOperator(JobOperator):
     """
     Submit an AzureML job (command, sweep, AutoML, pipeline, spark), and wait for its end if that is wanted.
 
@@ -99,28 +183,11 @@ class AzureMachineLearningCreateJobOperator(WaitingOperator):
             kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *_outlets(workspace, job)]
         super().__init__(waiting=waiting, workspace=workspace, **kwargs)
         self.job = sdk.field(job)
-        self._submission: Submission | None = None
-        self._killed = False
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Submit the job, or find the one that an earlier try submitted; wait for it if that is wanted."""
-        connection = self.hook.get_workspace_connection()
-        job = asyncio.run(self._submit(context, connection))
-        push_studio_url(context, job.studio_url)
-        if not self.waiting:
-            return job.to_dict()
-        trigger = AzureMachineLearningJobTrigger(
-            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields()
-        )
-        return self._finish(context, lambda: self._wait(trigger))
-
-    async def _submit(self, context: Context, connection: WorkspaceConnection) -> Job:
-        from ..client import WorkspaceClient
+    def _submission_for(self, context: Context, client: WorkspaceClient) -> Submission:
         from ..submission import Submission
 
-        async with WorkspaceClient(connection) as client:
-            self._submission = Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
-            return await self._submission.run()
+        return Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
 
     def _load(self, context: Context) -> Any:
         return sdk.load_entity(
@@ -130,56 +197,6 @@ class AzureMachineLearningCreateJobOperator(WaitingOperator):
             folder=self._dag_folder,
             render=lambda value: self.render_template(value, context),
         )
-
-    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
-        memory = TaskRun(context).remember()
-        name = memory["job"]
-        try:
-            job: dict[str, Any] = found()
-        except JobFailedError as error:
-            end = self._ask(lambda client: client.history.end_of_log(name))
-            raise JobFailedError(f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}") from error
-        except WaitTimeoutError:
-            from ..submission import cancel_own_job
-
-            canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
-            what = "it was canceled" if canceled else "it could not be canceled, see the log"
-            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self.timeout:g} s; {what}.") from None
-        metrics, versions = self._ask(lambda client: _results(client, job))
-        self.log.info("Job %s is %s.", name, job["status"])
-        self._announce_to_outlets(context, self.hook.get_workspace_connection().workspace, versions)
-        return {**job, "metrics": metrics}
-
-    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
-        from ..client import WorkspaceClient
-
-        connection = self.hook.get_workspace_connection()
-
-        async def ask() -> Any:
-            async with WorkspaceClient(connection) as client:
-                return await question(client)
-
-        return asyncio.run(ask())
-
-    def on_kill(self) -> None:
-        """Cancel the job that this task run submitted, once."""
-        submission = self._submission
-        if submission is None or self._killed:
-            return
-        self._killed = submission.abandoned = True
-        if not submission.name:
-            return
-        from ..client import WorkspaceClient
-        from ..submission import cancel_own_job
-
-        async def cancel() -> None:
-            async with WorkspaceClient(submission.client.connection) as client:
-                await cancel_own_job(client, submission.name, submission.owner)
-
-        # Airflow calls this in a signal handler, possibly within a running event loop: another needs its own thread.
-        thread = threading.Thread(target=lambda: asyncio.run(cancel()), daemon=True)
-        thread.start()
-        thread.join(timeout=30)
 
 
 def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:

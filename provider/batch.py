@@ -1,0 +1,154 @@
+"""Invoking a batch endpoint: one job for one run of a task, though the service itself gives the job its name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..datasets.workspace import Kind
+from .endpoints import Endpoint
+from .errors import NotFoundError, SpecError, TransientError
+from .states import JobOutcome
+from .submission import CANCELING, cancel_own_job
+from .task_run import TAG_PREFIX, TaskRun
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .client import WorkspaceClient
+    from .shapes import Job
+
+log = logging.getLogger(__name__)
+
+_LITERALS = (str, int, float, bool)
+# AzureML's word in YAML -> in the request. Source: azure-ai-ml, BatchJobSchema.
+_TYPES = {
+    "uri_file": "UriFile",
+    "uri_folder": "UriFolder",
+    "mltable": "MLTable",
+    "custom_model": "CustomModel",
+    "mlflow_model": "MLFlowModel",
+    "triton_model": "TritonModel",
+}
+_LOOKS = 5  # for a job whose answer was lost, until the list shows it
+_PAUSE = 2.0  # seconds between them
+
+
+@dataclass(slots=True)
+class BatchInvocation:
+    """
+    One invocation of a batch endpoint.
+
+    :param client: the workspace.
+    :param task_run: for whom; its memory makes a retry find the job that an earlier try started.
+    :param endpoint: the endpoint, or the deployment of it that is to be used.
+    :param inputs: name -> ``{"type", "path"}`` or a literal.
+    :param outputs: name -> ``{"type", "path"}``.
+    :param name: the job's name, once the service has given it.
+    :param owner: the task run's id, once it is known.
+    :param abandoned: set when the task is killed: the job is canceled as soon as it is known.
+    """
+
+    client: WorkspaceClient
+    task_run: TaskRun
+    endpoint: Endpoint
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    name: str = ""
+    owner: str = ""
+    abandoned: bool = False
+
+    async def run(self) -> Job:
+        """
+        Return this task run's job: the one that an earlier try started if it goes on or has completed, or a new one.
+
+        Before each invocation its number is remembered, and the job carries a tag whose name holds it: by that a retry
+        finds the job whose name it never learned.
+
+        :raises SpecError: an input cannot be; nothing was started.
+        :raises NotFoundError: there is no such endpoint, deployment or data version.
+        """
+        memory = self.task_run.remember()
+        self.owner = memory["id"]
+        number = memory.get("job_number", 0)
+        if number and (job := await self._started(number)):
+            if job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
+                log.info("An earlier try of this task started job %s, which is %s; it is used.", job.name, job.status)
+                return job
+            log.info("The job of an earlier try, %s, is %s; starting another.", job.name, job.status)
+            number += 1
+        number = number or 1
+        url = (await self.endpoint.endpoint.existing(self.client))["properties"].get("scoringUri")
+        if self.endpoint.deployment_name:
+            await self.endpoint.existing(self.client)
+        if not url:
+            raise SpecError(f"The {self.endpoint.endpoint} is not provisioned yet. Nothing was started.")
+        tags = {**self.task_run.tags(), self._tag(number): "invocation"}
+        body = {
+            "properties": {
+                "inputData": {name: await self._wire(name, value, "Input") for name, value in self.inputs.items()},
+                "outputData": {name: await self._wire(name, value, "Output") for name, value in self.outputs.items()},
+                "tags": tags,
+            }
+        }
+        self.task_run.remember(job_number=number)
+        name = await self._invoke(url, body, number)
+        self.task_run.remember(job=name)
+        self.name = name
+        if self.abandoned:
+            await cancel_own_job(self.client, name, self.owner)
+        job = await self.client.get_job(name)
+        log.info("The %s started job %s. %s", self.endpoint, job.name, job.studio_url)
+        return job
+
+    def _tag(self, number: int) -> str:
+        return f"{TAG_PREFIX}{self.owner}.{number}"
+
+    async def _started(self, number: int) -> Job | None:
+        """Return the job of an invocation, if there is one."""
+        async for job in self.client.list_jobs(tag=self._tag(number)):
+            self.name = job.name
+            self.task_run.remember(job=job.name)
+            return job
+        return None
+
+    async def _wire(self, name: str, value: Any, side: str) -> dict[str, Any]:
+        if side == "Input" and isinstance(value, _LITERALS):
+            return {"jobInputType": "Literal", "value": str(value)}
+        if not isinstance(value, dict) or value.get("type", "uri_folder") not in _TYPES or not value.get("path"):
+            raise SpecError(
+                f"{side} {name!r} is {value!r}; it needs a 'path' and a 'type' of {', '.join(_TYPES)}. "
+                "Nothing was started."
+            )
+        path = str(value["path"])
+        if path.startswith("azureml:") and not path.startswith("azureml:/"):
+            asset, _, version = path.removeprefix("azureml:").partition(":")
+            path = (await self.client.get_version(Kind.DATA, asset, version)).path
+        if not path.startswith(("azureml:", "https://", "/subscriptions/")):
+            raise SpecError(
+                f"The path {path!r} of {side.lower()} {name!r} is not in Azure: give azureml:NAME:VERSION, "
+                "azureml://... or https://..., and upload files with AzureMachineLearningCreateDataOperator first."
+            )
+        return {f"job{side}Type": _TYPES[value.get("type", "uri_folder")], "uri": path}
+
+    async def _invoke(self, url: str, body: dict[str, Any], number: int) -> str:
+        # The same id for the same invocation, as the service wants it for requests that may be repeated.
+        headers = {"repeatability-request-id": str(uuid.uuid5(uuid.UUID(self.owner), str(number)))}
+        if self.endpoint.deployment_name:
+            headers["azureml-model-deployment"] = self.endpoint.deployment_name
+        connection = self.client.connection
+        async with Transport(connection, scope=connection.cloud.ml_scope) as transport:
+            for looks_left in reversed(range(_LOOKS)):
+                try:
+                    answer = await transport.request("POST", url, json=body, headers=headers, retry=False)
+                    return str(answer.body["name"])
+                except TransientError as error:
+                    if not looks_left:
+                        raise
+                    log.warning("%s Looking whether it started a job.", error)
+                    await asyncio.sleep(max(_PAUSE, error.retry_after or 0))
+                    if job := await self._started(number):
+                        return job.name
+        raise NotFoundError(url)  # not reached

@@ -1,0 +1,122 @@
+"""Invoking a batch endpoint: one job for one task run, though only the service knows its name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from airflow_provider_azureml.provider.errors import JobFailedError, NotFoundError, SpecError, WaitTimeoutError
+from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Invoke
+from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
+from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningCreateEndpointOperator as Create
+from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator as Deploy
+
+FAST = {"poll_interval": 0.1}
+both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in place"])
+INPUTS = {"sales": {"type": "uri_folder", "path": "azureml:sales:1"}, "limit": 5}
+BLUE = {"name": "blue", "endpoint_name": "scoring", "model": "azureml:fraud:1", "compute": "azureml:cpu"}
+
+
+@pytest.fixture
+def invoke(ws: Any, task: Any, folder: Any) -> Any:
+    """A runner that invokes the endpoint `scoring`, whose deployment is `blue`, with the data version sales:1."""
+    task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
+    batch = {"endpoint_type": "batch", **FAST}
+    task(Create, endpoint={"name": "scoring"}, **batch).run()
+    task(Deploy, deployment=BLUE, **batch).run()
+
+    def make(**arguments: Any) -> Any:
+        fields = {"endpoint_name": "scoring", "deployment_name": "blue", "inputs": INPUTS, **FAST, **arguments}
+        return task(Invoke, **fields)
+
+    return make
+
+
+@pytest.fixture
+def jobs(ask: Any) -> Any:
+    return lambda: ask(lambda client: client._list("/jobs", {}))
+
+
+@both_ways
+def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, deferrable):
+    azureml_emulator.script_jobs([("Running", 0.3), "Completed"])
+    runner = invoke(deferrable=deferrable)
+    job = runner.run()
+    assert (runner.deferral is not None) == deferrable
+    assert job["status"] == "Completed"
+    assert job["tags"]["airflow.dag_id"] == "dag"
+    assert [made["name"] for made in jobs()] == [job["name"]]
+    assert runner.ti.xcoms["azureml_studio_url"] == job["studio_url"]
+    assert azureml_emulator.unknown_routes == []
+
+
+def test_a_retry_finds_the_job_and_a_cleared_task_starts_another(invoke, azureml_emulator, jobs):
+    azureml_emulator.script_jobs(["Completed"])
+    runner = invoke()
+    assert runner.run()["name"] == runner.run()["name"]
+    runner.clear()
+    runner.run()
+    assert len(jobs()) == 2
+
+
+def test_a_retry_after_the_job_failed_starts_another(invoke, azureml_emulator, jobs):
+    azureml_emulator.script_jobs([{"status": "Failed", "error": {"code": "ScriptError", "message": "no column"}}])
+    runner = invoke()
+    with pytest.raises(JobFailedError, match=r"is Failed. ScriptError: no column"):
+        runner.run()
+    azureml_emulator.script_jobs(None)
+    azureml_emulator.script_jobs(["Completed"])
+    assert runner.run()["name"] == runner.run()["name"]
+    assert len(jobs()) == 2
+
+
+@pytest.mark.parametrize("fault", [{"lose_answer": True}, {"reset": True}, {"status": 429, "retry_after": 1}])
+def test_an_answer_that_is_lost_or_refused_for_now_leaves_one_job(invoke, azureml_emulator, jobs, fault):
+    azureml_emulator.script_jobs(["Completed"])
+    azureml_emulator.misbehave("POST", "^/jobs$", times=1, **fault)
+    name = invoke().run()["name"]
+    assert [job["name"] for job in jobs()] == [name]
+
+
+def test_sigkill_after_any_call_leaves_one_job(invoke, azureml_emulator, jobs, kill_at_each_call):
+    azureml_emulator.script_jobs([("Running", 0.2), "Completed"])
+    assert kill_at_each_call(invoke()) > 6
+    assert len(jobs()) == 1
+
+
+def test_a_job_that_takes_too_long_is_canceled(invoke, azureml_emulator):
+    azureml_emulator.script_jobs(["Running"])
+    with pytest.raises(WaitTimeoutError, match="it was canceled"):
+        invoke(deferrable=False, timeout=0.5).run()
+    assert len(azureml_emulator.calls("POST", "/cancel")) == 1
+
+
+def test_the_triggerer_cancels_its_job(invoke, azureml_emulator, jobs):
+    azureml_emulator.script_jobs(["Running"])
+    runner = invoke(deferrable=True)
+
+    def kill() -> None:
+        asyncio.run(runner.deferral.trigger.on_kill())
+
+    runner.while_deferred = kill
+    with pytest.raises(JobFailedError, match="is Canceled"):
+        runner.run()
+    assert len(azureml_emulator.calls("POST", "/cancel")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"endpoint_name": "nowhere"}, NotFoundError, "no batch endpoint 'nowhere'"),
+        ({"deployment_name": "green"}, NotFoundError, "no deployment 'green'"),
+        ({"inputs": {"sales": {"type": "uri_folder", "path": "azureml:sales:9"}}}, NotFoundError, "sales"),
+        ({"inputs": {"sales": {"type": "folder", "path": "azureml:sales:1"}}}, SpecError, "'sales' is .* uri_folder"),
+        ({"inputs": {"sales": {"path": "./lake"}}}, SpecError, "'./lake' of input 'sales' is not in Azure"),
+    ],
+)
+def test_what_cannot_be_starts_nothing(invoke, azureml_emulator, jobs, arguments, error, words):
+    with pytest.raises(error, match=words):
+        invoke(**arguments).run()
+    assert jobs() == []
