@@ -53,6 +53,7 @@ class Service:
 
     async def start(self) -> None:
         """Make the first principal and the first workspace, unless they are there from an earlier start."""
+        await asyncio.to_thread(self.storage.wait_until_up)
         config = self.config
         if self.directory.find(config.client_id) is None:
             self.directory.add(config.client_id, config.client_secret, "emulator")

@@ -150,10 +150,11 @@ class Emulator:
         certificates = Certificates(config.root / "certificates").ensure(config.location)
         try:
             self._children["azurite"] = azurite.start(config, certificates)
+            self._children["service"] = self._spawn("service")
             self._children["mapper"] = self._spawn("mapper")
             self._children["azurite"].wait_until_ready(word="successfully listening", times=3)
             self._children["mapper"].wait_until_ready()
-            self._start_service()
+            self._children["service"].wait_until_ready()
         except BaseException:
             self.stop()
             raise
@@ -198,10 +199,6 @@ class Emulator:
         log = self._config.root / f"{name}.log"
         return Child(f"the {name}", python(module, str(self._config.path)), log)
 
-    def _start_service(self) -> None:
-        self._children["service"] = self._spawn("service")
-        self._children["service"].wait_until_ready()
-
     def stop(self) -> None:
         """Stop everything; without `persist` nothing is left."""
         while self._children:
@@ -218,7 +215,8 @@ class Emulator:
         child = self._children.pop("service", None)
         if child is not None:
             child.stop()
-        self._start_service()
+        self._children["service"] = self._spawn("service")
+        self._children["service"].wait_until_ready()
 
     @property
     def running(self) -> bool:

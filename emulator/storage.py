@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 _VERSION = "2020-08-04"
+_WAIT = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,19 @@ class Storage:
     def _sign(self, text: str) -> str:
         digest = hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()
         return base64.b64encode(digest).decode()
+
+    def wait_until_up(self, seconds: float = 20.0) -> None:
+        """Wait until Azurite, which is started at the same time as the service, takes connections."""
+        deadline = time.monotonic() + seconds
+        for port in (self._endpoints.blob, self._endpoints.queue):
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(_WAIT)
 
     def create_container(self, name: str) -> None:
         """Create a blob container; one that exists is left alone."""
