@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from airflow_rest import AirflowError
 from scenario import EXAMPLES, DemoError, airflow_environment, outside_environment, play
 from standalone import StandaloneAirflow
 from timeline import Timeline
@@ -45,7 +46,7 @@ def main() -> int:
                 signal.pause()
     except KeyboardInterrupt:
         return 130
-    except (DemoError, RuntimeError, TimeoutError) as error:
+    except (AirflowError, DemoError, RuntimeError, TimeoutError) as error:
         print(f"\n{error}\n\ndemo: failed", file=sys.stderr, flush=True)
         return 1
     return 0

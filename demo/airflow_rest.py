@@ -62,7 +62,7 @@ class AirflowRest:
         """DAG files that cannot be imported: file name to stack trace."""
         return {e["filename"]: e["stack_trace"] for e in self.get("importErrors")["import_errors"]}
 
-    def wait_for_dags(self, *dag_ids: str, timeout: float = 60) -> None:
+    def wait_for_dags(self, *dag_ids: str, timeout: float = 120) -> None:
         """Wait until these DAGs are known; a file that cannot be imported is an error at once."""
 
         def known() -> bool:
@@ -94,7 +94,7 @@ class AirflowRest:
         return dict(self.get(f"dags/{dag_id}/dagRuns/{run_id}"))
 
     def wait_for_run(
-        self, dag_id: str, run_id: str | None = None, *, state: str | None = "success", timeout: float = 120
+        self, dag_id: str, run_id: str | None = None, *, state: str | None = "success", timeout: float = 240
     ) -> Json:
         """Wait until a run has finished; without an id, the DAG's first one. Another end than `state` is an error."""
 
@@ -123,7 +123,7 @@ class AirflowRest:
         return dict(self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"))
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, *, state: str | Collection[str], timeout: float = 60
+        self, dag_id: str, run_id: str, task_id: str, *, state: str | Collection[str], timeout: float = 120
     ) -> Json:
         """Wait until a task instance is in that state; one that has finished otherwise is an error."""
         wanted = {state} if isinstance(state, str) else set(state)
@@ -141,6 +141,8 @@ class AirflowRest:
     def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int | None = None) -> str:
         """Return the log of a task's try (its last one by default), a line for each record."""
         number = try_number or self.task(dag_id, run_id, task_id)["try_number"]
+        if not number:
+            return "(it was never started)"
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{number}"
         answer = self.get(path, full_content=True)
         return "\n".join(_line(record) for record in answer["content"])
@@ -151,7 +153,6 @@ class AirflowRest:
             f"--- {dag_id}.{task['task_id']}: {task['state']}\n{self.log(dag_id, run_id, task['task_id'])}"
             for run_id in run_ids
             for task in self.task_instances(dag_id, run_id).values()
-            if task["try_number"]
         )
 
     def failed_logs(self, run: Json) -> str:

@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder with the model that the job is said to make")
     parser.add_argument("--name", required=True, help="name of the model")
-    parser.add_argument("--think", type=float, default=5, metavar="SECONDS", help="time between job and registration")
+    parser.add_argument("--approval", type=Path, required=True, help="file that must exist before it registers")
     arguments = parser.parse_args()
 
     # /subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W
@@ -45,7 +45,8 @@ def main() -> int:
         if status != "Completed":
             sys.exit(f"The job {job.name} is not Completed but {status}.")
         say(text=f"job {job.name} is Completed")
-        time.sleep(arguments.think)
+        while not arguments.approval.exists():
+            time.sleep(0.2)
         model = client.models.create_or_update(
             Model(
                 name=arguments.name,

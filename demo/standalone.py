@@ -45,7 +45,7 @@ class StandaloneAirflow:
         *dags: Path,
         environment: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
-        start_timeout: float = 120,
+        start_timeout: float = 300,
     ) -> None:
         self.dags = [folder.resolve(strict=True) for folder in dags]
         self.start_timeout = start_timeout

@@ -1,7 +1,6 @@
 """The DAGs of `examples/`, played as in `make demo`."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,20 +71,55 @@ def test_the_demo_fails_with_the_log_of_the_task_that_failed(
         emulator.behave()
 
 
+def test_the_demo_ends_well_and_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
+    demo, processes = start_demo(tmp_path)
+    output, errors = demo.communicate(timeout=400)
+    assert demo.returncode == 0, f"{output}\n{errors}"
+    assert errors == ""
+    assert output.endswith("demo: ok\n")
+    assert not [process for process in processes if process.is_running()]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_no_process_of_the_demo_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # files do outlive it
-    with subprocess.Popen([sys.executable, str(DEMO)], stdout=subprocess.PIPE, text=True, env=environment) as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if "healthy after" in line:
-                break
-        processes = psutil.Process(demo.pid).children(recursive=True)
-        demo.send_signal(signal.SIGKILL)
-    names = [process.name() for process in processes if process.is_running()]
-    assert len(processes) > 10, names
+    demo, processes = start_demo(tmp_path)
+    demo.kill()
+    demo.communicate()
     _, left = psutil.wait_procs(processes, timeout=10)
     assert left == []
+
+
+def test_a_demo_that_cannot_start_says_why_and_fails(tmp_path: Path) -> None:
+    missing = {"AZUREML_EMULATOR_AZURITE": str(tmp_path / "azurite.js")}
+    demo = run_demo(tmp_path, missing)
+    _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert "Azurite is not installed" in errors
+    assert errors.endswith("demo: failed\n")
+
+
+def start_demo(folder: Path) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
+    """Start `make demo` and wait for its Airflow; return it and all its processes."""
+    demo = run_demo(folder)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "healthy after" in line:
+            break
+    processes = psutil.Process(demo.pid).children(recursive=True)
+    assert len(processes) > 10, processes
+    return demo, processes
+
+
+def run_demo(folder: Path, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+    """Run `make demo` with its temporary files in a folder."""
+    return subprocess.Popen(
+        [sys.executable, str(DEMO)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder), **(environment or {})},
+    )
 
 
 def results(rest: AirflowRest, dag_id: str, task_id: str) -> list[str]:
