@@ -17,7 +17,6 @@ import yaml
 
 from .errors import AzureMachineLearningError, SpecError, TransientError
 from .specs import load_spec
-from .transport import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,6 +101,8 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
     except AzureMachineLearningError:
         raise
     except HttpResponseError as error:
+        from .transport import refusal
+
         if connection is None or error.response is None:
             raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
         response: Any = error.response
