@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 
 from . import jobs
@@ -24,6 +25,8 @@ from .throttle import Throttle
 from .tokens import Directory
 from .workspaces import Holder, Holders, new_holder
 
+_log = logging.getLogger(__name__)
+
 _TICK = 0.05
 _LOG = "user_logs/std_log.txt"
 
@@ -33,8 +36,8 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.clock = Clock(config.clock_rate)
         self.store = Store(config.root / "state.sqlite")
+        self.clock = Clock(config.clock_rate, (self.store.get("settings", "clock") or {"ahead": 0.0})["ahead"])
         self.holders = Holders(self.store)
         self.directory = Directory(self.store, config.tenant_id, config.signing_key)
         self.storage = Storage(
@@ -124,4 +127,7 @@ class Service:
         if holder is not None:
             system = job["systemData"]
             author = Author(system["createdBy"], system["createdByType"])
-            jobs.moved(self.own_exchange(holder, author, job["history"][-1][1]), name, job)
+            try:
+                jobs.moved(self.own_exchange(holder, author, job["history"][-1][1]), name, job)
+            except Exception:  # noqa: BLE001 - whoever asked just now has nothing to do with this job
+                _log.exception("what follows from job %s being %s", name, job["status"])

@@ -13,9 +13,9 @@ class Clock:
     check their life time (azure-identity, Azurite) live in real time.
     """
 
-    def __init__(self, rate: float = 1.0) -> None:
+    def __init__(self, rate: float = 1.0, ahead: float = 0.0) -> None:
         self._rate = rate
-        self._base = time.time()
+        self._base = time.time() + ahead
         self._since = time.monotonic()
 
     def now(self) -> float:
@@ -27,6 +27,11 @@ class Clock:
         if seconds < 0:
             raise ValueError("the clock does not run backwards")
         self._base += seconds
+
+    @property
+    def ahead(self) -> float:
+        """How far this clock is ahead of real time, so that another can go on from there after a restart."""
+        return self.now() - time.time()
 
     @property
     def rate(self) -> float:

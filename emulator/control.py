@@ -351,7 +351,9 @@ def advance(service: Service, arguments: Arguments) -> Any:
     """Move the clock forward and let everything happen that was due until then."""
     service.clock.advance(float(arguments.get("seconds", 0)))
     if "rate" in arguments:
-        service.clock.rate = float(arguments["rate"])
+        service.clock.rate = service.config.clock_rate = float(arguments["rate"])
+        service.config.save()
+    service.store.put("settings", "clock", {"ahead": service.clock.ahead})
     service.runner.catch_up(service.clock.now())
     return service.clock.now()
 

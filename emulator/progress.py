@@ -27,7 +27,7 @@ _SHARES = {
 _OTHER_SHARES = (("NotStarted", 0.2), ("Running", 0.8))
 
 Step = dict[str, Any]
-"""{"status": ..., "seconds": ... or None for ever, and what comes with it: "error", "outputs", "metrics"}."""
+"""{"status": ..., "seconds": ... or None for ever, and what comes with it: "error" and "metrics"}."""
 
 
 def steps(script: list[Any]) -> list[Step]:
@@ -95,6 +95,8 @@ class Runner:
         while script:
             step = script.pop(0)
             self._take(collection, name, job, step, now)
+            if step["seconds"] is None:
+                break
             if step["seconds"]:
                 self._wait(collection, name, job, now + step["seconds"])
                 return

@@ -87,7 +87,7 @@ def test_a_crash_keeps_the_state(emulator: Emulator) -> None:
 
     assert call(emulator, "PUT", "/models/m/versions/1", MODEL).status_code == 201
     assert call(emulator, "PUT", "/jobs/j", {"properties": {"jobType": "Command"}}).status_code == 201
-    token = emulator.token()
+    token, before = emulator.token(), emulator.advance(1800)
     emulator.misbehave("PUT", "/models/", crash=True, lose_answer=True)
     with pytest.raises(requests.ConnectionError):
         call(emulator, "PUT", "/models/m/versions/2", MODEL)
@@ -97,6 +97,7 @@ def test_a_crash_keeps_the_state(emulator: Emulator) -> None:
     with pytest.raises(EmulatorError, match="does not answer"):
         emulator.calls()
     emulator.restart()
+    assert emulator.clock > before
     assert call(emulator, "GET", "/models/m/versions/2").status_code == 200
     emulator.advance(60)
     assert call(emulator, "GET", "/jobs/j").json()["properties"]["status"] == "Completed"
