@@ -72,7 +72,7 @@ def load_entity(load: str, spec: Any, *, noun: str, folder: Path, render: Callab
         spec = spec()
         spec = spec if is_entity(spec) else render(spec)
     if is_entity(spec):
-        return copy.copy(spec)
+        return _based(copy.copy(spec), folder)
     content, folder = load_spec(spec, noun=noun, folder=folder, render=render)
     try:
         text = yaml.safe_dump(content)
@@ -81,7 +81,15 @@ def load_entity(load: str, spec: Any, *, noun: str, folder: Path, render: Callab
     with quietly(), sdk_errors(noun):
         import azure.ai.ml
 
-        return getattr(azure.ai.ml, load)(io.StringIO(text), relative_origin=str(folder / "spec.yml"))
+        return _based(getattr(azure.ai.ml, load)(io.StringIO(text), relative_origin=str(folder / "spec.yml")), folder)
+
+
+def _based(entity: Any, folder: Path) -> Any:
+    """Let relative paths start at a folder where the SDK, for want of one, took the folder that Airflow runs in."""
+    base = getattr(entity, "_base_path", None)
+    if base is not None and Path(base).resolve() == Path.cwd():
+        entity._base_path = folder
+    return entity
 
 
 @contextlib.contextmanager

@@ -104,6 +104,24 @@ class TestAJob:
         assert job["properties"]["command"] == "cat a.txt ${{inputs.sales}}"
         assert "/codes/" in job["properties"]["codeId"]
 
+    def test_paths_of_an_automl_job_and_of_an_entity_start_there_too(
+        self, ws, task, folder, azureml_emulator, jobs, monkeypatch
+    ):
+        """For these the SDK takes the folder that Airflow runs in."""
+        from azure.ai.ml import Input, command
+
+        (folder / "MLTable").write_text("paths: [{file: ./a.txt}]\n")
+        yaml = folder.parent / "automl.yml"
+        yaml.write_text(
+            "type: automl\ntask: classification\nprimary_metric: accuracy\ntarget_column_name: kind\n"
+            "training_data: {type: mltable, path: ./source}\n"
+        )
+        task(CreateJob, job=str(yaml)).run()
+        entity = command(command="cat ${{inputs.a}}", environment=ENVIRONMENT, inputs={"a": Input(path="./source")})
+        monkeypatch.setattr(CreateJob, "_dag_folder", folder.parent)
+        task(CreateJob, job=entity).run()
+        assert len(jobs()) == 2
+
     def test_azuremls_own_expressions_survive_airflows_templates(self, ws, task, azureml_emulator):
         runner = task(CreateJob, job={**COMMAND, "command": "echo ${{inputs.a}} {{ ti.run_id }}"})
         runner.ti = None
