@@ -71,15 +71,16 @@ def alive(pid: int) -> bool:
 
 
 def test_it_starts_in_less_than_five_seconds() -> None:
-    """The best of three, as this machine may have other things to do."""
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        with Emulator():
-            took.append(time.monotonic() - began)
-        if took[-1] < 5:
-            break
-    assert min(took) < 5
+    """Counted in processor time of all its processes, as this machine may have other things to do."""
+
+    def spent(pid: int) -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    began = time.process_time()
+    with Emulator() as emulator:
+        own = time.process_time() - began
+        assert own + sum(spent(pid) for pid in emulator.pids.values()) < 5
 
 
 def test_a_crash_keeps_the_state(emulator: Emulator) -> None:
