@@ -191,31 +191,25 @@ class AirflowRest:
         """Return all assets, by URI."""
         return {asset["uri"]: asset for asset in self.get("assets", limit=200)["assets"]}
 
-    def asset_events(self, uri: str | None = None, *, timeout: float = 30) -> list[Json]:
-        """Return asset events, oldest first, of all assets or of one.
+    def asset_events(self, uri: str | None = None) -> list[Json]:
+        """Return asset events, oldest first, of all assets or of one."""
+        events = self._events("assets/events", order_by="timestamp", limit=200)
+        return [event for event in events if uri in {None, event["uri"]}]
 
-        Airflow 3.3.2 answers 500 while a run that consumes one of them is still queued, hence the second tries.
-        """
+    def upstream_asset_events(self, dag_id: str, run_id: str) -> list[Json]:
+        """Return the asset events that started a run."""
+        return self._events(f"dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")
+
+    def _events(self, path: str, *, timeout: float = 60, **parameters: Any) -> list[Json]:
+        # Airflow 3.3.2 answers 500 while a run that an event has started is still queued, hence the second tries.
         deadline = time.monotonic() + timeout
         while True:
             try:
-                events = self._pages("assets/events", "asset_events", order_by="timestamp")
+                return list(self.get(path, **parameters)["asset_events"])
             except AirflowError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
-            else:
-                return [event for event in events if uri in {None, event["uri"]}]
-
-    def _pages(self, path: str, key: str, **parameters: Any) -> list[Json]:
-        found: list[Json] = []
-        while page := self.get(path, limit=100, offset=len(found), **parameters)[key]:
-            found += page
-        return found
-
-    def upstream_asset_events(self, dag_id: str, run_id: str) -> list[Json]:
-        """Return the asset events that started a run."""
-        return list(self.get(f"dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")["asset_events"])
 
     def wait_for_asset_events(self, uri: str, *, count: int = 1, timeout: float = 60) -> list[Json]:
         """Wait until an asset has that many events."""
