@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import Asset
+
 from ...datasets.events import announce
 from ..links import push_studio_url, version_url
 from ..specs import check_asset_spec, load_spec
@@ -13,7 +15,7 @@ from .base import AzureMachineLearningBaseOperator
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow.sdk import Asset, AssetAlias, Context
+    from airflow.sdk import AssetAlias, Context
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Kind, Workspace
@@ -29,19 +31,32 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
 
     :param spec: what to make.
     :param storage_conn_id: the Airflow connection of the object store that the spec's path is in.
+    :param partition_by_version: give the event the version as partition key.
     """
 
     kind: ClassVar[Kind]
 
     def __init__(
-        self, *, spec: Any, workspace: Workspace | None = None, storage_conn_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        spec: Any,
+        workspace: Workspace | None = None,
+        storage_conn_id: str | None = None,
+        partition_by_version: bool = False,
+        **kwargs: Any,
     ) -> None:
         # The whole asset as outlet, at parse: only so does Airflow's asset graph show this task as its producer.
         self._announced = _outlet(self.kind, spec, workspace)
+        if partition_by_version and not isinstance(self._announced, Asset):
+            raise ValueError(
+                "partition_by_version needs workspace= and a name that is known when the DAG is parsed: "
+                "Airflow's events through an alias have no partition key."
+            )
         if self._announced is not None:
             kwargs["outlets"] = [*(kwargs.get("outlets") or ()), self._announced]
         super().__init__(workspace=workspace, **kwargs)
         self.storage_conn_id = storage_conn_id
+        self.partition_by_version = partition_by_version
 
     def _spec(self) -> Any:
         raise NotImplementedError
@@ -77,8 +92,9 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         if self.workspace is None or self._announced is None:
             return
         asset = self.workspace.asset(self.kind, version.name)
-        is_alias = not hasattr(self._announced, "uri")
-        announce(context, self._announced, [version], asset=asset if is_alias else None)
+        announce(context, self._announced, [version], asset=None if isinstance(self._announced, Asset) else asset)
+        if self.partition_by_version:
+            context["outlet_events"][self._announced].add_partitions(version.version)
 
 
 def _outlet(kind: Kind, spec: Any, workspace: Workspace | None) -> Asset | AssetAlias | None:

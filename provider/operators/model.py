@@ -38,6 +38,8 @@ class AzureMachineLearningRegisterModelOperator(CreateAssetVersionOperator):
     :param workspace: the identity of the workspace; with it, the task announces ``workspace.model(name)``, or
         ``workspace.alias(Kind.MODEL)`` where the name is only known when the task runs.
     :param storage_conn_id: the Airflow connection of the object store that ``path`` is in; its default if None.
+    :param partition_by_version: give the event the version as partition key. It then starts partitioned DAGs
+        (``PartitionedAssetTimetable``), a run for each version, and no others.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
     :raises SpecError: the spec, the path or the version cannot be; nothing was changed in Azure.
     :raises AzureMachineLearningError: Azure refused; nothing was registered.

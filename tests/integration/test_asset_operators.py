@@ -38,6 +38,13 @@ def test_the_event_says_which_version_it_is_and_the_button_leads_to_it(ws, task,
     assert runner.ti.xcoms["azureml_studio_url"].startswith("https://ml.azure.com/model/fraud:1/details?wsid=/subscr")
 
 
+def test_the_version_can_be_the_events_partition_key(ws, task, folder):
+    runner = task(CreateData, workspace=ws, data_asset={"name": "s", "path": str(folder)}, partition_by_version=True)
+    result = runner.run()
+    assert runner.events[ws.data("s")].partition_keys == {result["version"]}
+    assert runner.announced(ws.data("s")) == [result]
+
+
 def test_a_name_known_only_at_run_time_is_announced_through_the_workspaces_alias(ws, task, folder):
     runner = task(CreateData, workspace=ws, data_asset=lambda: {"name": "late", "path": str(folder)})
     assert runner.operator.outlets == [ws.alias(Kind.DATA)]

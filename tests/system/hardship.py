@@ -78,7 +78,7 @@ def endure(
             number = str(len(made) + 1)
             if outsider.try_to_register(MODEL, number):
                 made.append(number)
-            time.sleep(pace.expovariate(versions / (kills * 15)))
+            time.sleep(pace.expovariate(versions / (kills * 8)))
 
     author = threading.Thread(target=register)
     author.start()

@@ -1,6 +1,8 @@
 """Watchers in a running Airflow: models that somebody outside registers start DAGs, also through hardship."""
 
+import contextlib
 import os
+import sqlite3
 
 import pytest
 from airflow_rest import AirflowRest, until
@@ -49,6 +51,34 @@ def test_the_example_rolls_out_what_is_promoted(rest: AirflowRest, emulator: Emu
 
     run = rest.wait_for_run("promote")
     assert rest.xcom("promote", run["dag_run_id"], "roll_out") == ["fraud:100"]
+
+
+def test_watchers_and_a_producer_of_the_plain_asset_live_together_in_three_files(
+    airflow: StandaloneAirflow, rest: AirflowRest, workspace: Workspace
+) -> None:
+    """Parsing the files again and again neither makes triggers anew nor takes an asset out of use."""
+    rest.wait_for_dags("watch_any", "watch_promoted", "watch_any_too", "watched_producer")
+    plain = workspace.model("watched")
+    uris = [plain.uri, watch(plain, conn_id="c").uri, watch(plain, conn_id="c", tags={"stage": "production"}).uri]
+
+    def triggers() -> dict[str, int]:
+        with contextlib.closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
+            query = "SELECT a.uri, w.trigger_id FROM asset a JOIN asset_watcher w ON w.asset_id = a.id"
+            return dict(database.execute(query).fetchall())
+
+    def parsed() -> list[str]:
+        return [dag["last_parsed_time"] for dag in rest.dags().values()]
+
+    before = triggers()
+    assert set(uris[1:]) <= set(before)
+    assert uris[0] not in before
+    for _ in range(3):
+        last = max(parsed())
+        until(lambda last=last: min(parsed()) > last, 120, lambda: "the DAG files are not parsed again")  # type: ignore[misc]
+    assert triggers() == before
+    assert set(uris) <= rest.assets().keys(), "all of them are active"
+    run_id = rest.trigger("watched_producer")
+    rest.wait_for_run("watched_producer", run_id)
 
 
 def test_no_version_is_lost_while_the_triggerer_is_killed(

@@ -34,6 +34,13 @@ def test_the_alias_is_the_outlet_where_the_name_comes_late(model):
     assert operator.outlets == [WS.alias(Kind.MODEL)]
 
 
+def test_a_partition_key_needs_an_asset_that_is_known_at_parse():
+    with pytest.raises(ValueError, match="known when the DAG is parsed"):
+        AzureMachineLearningRegisterModelOperator(
+            task_id="t", workspace=WS, model="model.yml", partition_by_version=True
+        )
+
+
 def test_without_a_workspace_nothing_is_announced():
     operator = AzureMachineLearningRegisterModelOperator(task_id="t", model={"name": "m", "path": "x"})
     assert operator.outlets == []

@@ -16,7 +16,8 @@ def roll_out(*, triggering_asset_events):
     return [version.to_dict() for version in asset_versions(triggering_asset_events)]
 
 
-with DAG("watch_any", schedule=[watch(workspace.model("watched"), conn_id="azureml", poll_interval=5)]):
+every = watch(workspace.model("watched"), conn_id="azureml", poll_interval=5)
+with DAG("watch_any", schedule=[every]):
     roll_out()
 
 promoted = watch(workspace.model("watched"), conn_id="azureml", poll_interval=5, tags={"stage": "production"})
