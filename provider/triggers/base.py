@@ -66,6 +66,10 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
+        # The worker has just looked. And Airflow fails a task whose trigger fires before it has noticed that the worker
+        # let go of it, up to 5 s later (apache/airflow#67287).
+        left = self.poll_interval if self.deadline is None else max(0.0, self.deadline - time.time())
+        await asyncio.sleep(min(self.poll_interval, left))
         try:
             async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
                 found = await self.wait(client)
