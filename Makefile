@@ -32,7 +32,7 @@ test: $(READY)
 
 # An hour: 200 kills of the triggerer while 2,000 versions are registered; prints what was lost and what repeated.
 hardship: $(READY)
-	KILLS=200 VERSIONS=2000 $(BIN)/python -m pytest tests/system/test_watchers.py -k triggerer_is_killed -s
+	KILLS=200 VERSIONS=2000 $(BIN)/python -m pytest tests/system/test_watchers.py -k triggerer_is_killed -s -o faulthandler_timeout=0
 
 # mypy finds the package by this link: the checkout's folder may have any name.
 lint: $(READY)
