@@ -60,13 +60,11 @@ class TransientError(AzureMachineLearningError):
     The service could not answer now; the same request may succeed later.
 
     :param retry_after: seconds that the service asks to wait, or None.
-    :param reached: False if the request surely had no effect (refused by throttling, or it never got there).
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, reached: bool = True) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        self.reached = reached
 
 
 class JobFailedError(AzureMachineLearningError):

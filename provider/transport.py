@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 from azure.core import AsyncPipelineClient
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import (
     AsyncBearerTokenCredentialPolicy,
     AsyncRetryPolicy,
@@ -134,7 +134,6 @@ class Transport:
         except AzureError as error:
             raise TransientError(
                 f"{self._who()}: {method} {_path(url)} got no answer: {_first_lines(error)}",
-                reached=not isinstance(error, ServiceRequestError),
             ) from error
         try:
             body = jsonlib.loads(text) if text else None
@@ -178,7 +177,7 @@ def refusal(
     if status == 404:
         return NotFoundError(what)
     if status in (408, 429) or status >= 500:
-        return TransientError(what, retry_after=_retry_after(headers), reached=status not in (408, 429))
+        return TransientError(what, retry_after=_retry_after(headers))
     return RequestRefusedError(what, status=status)
 
 
