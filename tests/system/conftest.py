@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from airflow_rest import AirflowRest
+from azure.storage.queue import QueueClient
 from scenario import EXAMPLES, airflow_environment
 from standalone import StandaloneAirflow
 
@@ -19,15 +20,33 @@ DAGS = Path(__file__).parent / "dags"
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     with Emulator(workspace_name="fraud-prod", resource_group="ml") as emulator:
+        emulator.create_registry("shared")
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def airflow(emulator: Emulator) -> Iterator[StandaloneAirflow]:
+def event_queue(emulator: Emulator) -> str:
+    """A storage queue that gets the workspace's Event Grid events."""
+    account = f"https://{emulator.storage_account}.queue.core.windows.net"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in emulator.environment.items():
+            patch.setenv(name, value)
+        with QueueClient(account, "azureml-events", credential=emulator.storage_key) as queue:
+            queue.create_queue()
+    emulator.send_events_to("azureml-events")
+    return f"{account}/azureml-events"
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: Emulator, event_queue: str) -> Iterator[StandaloneAirflow]:
     with StandaloneAirflow(
         DAGS,
         EXAMPLES,
-        environment={**airflow_environment(emulator), "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1"},
+        environment={
+            **airflow_environment(emulator),
+            "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
+            "EVENT_QUEUE": event_queue,
+        },
         connections={"azureml": emulator.connection},
     ) as airflow:
         yield airflow
@@ -52,15 +71,28 @@ class Outsider:
             trust_env=False,
         )
 
-    def submit_job(self, name: str) -> str:
+    def submit_job(self, name: str, *, experiment: str = "Default") -> str:
         """Submit a command job under this name."""
-        self._put(f"jobs/{name}", jobType="Command", command="true", environmentId="azureml:any:1")
+        words = {"jobType": "Command", "command": "true", "environmentId": "azureml:any:1"}
+        self._put(f"jobs/{name}", **words, experimentName=experiment)
         return name
 
     def register_model(self, name: str, version: str, **tags: str) -> None:
         """Register a model version whose bytes nobody reads."""
         uri = "azureml://datastores/workspaceblobstore/paths/elsewhere"
         self._put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
+
+    def share_model(self, registry: str, name: str, version: str) -> None:
+        """Register a model version in a registry."""
+        found = self._http.get(f"https://eastus.api.azureml.ms/registrymanagement/v1.0/registries/{registry}/discovery")
+        place = found.raise_for_status().json()
+        path = (
+            f"{place['primaryRegionResourceProviderUri']}mferp/managementfrontend/subscriptions/{place['subscriptionId']}"
+            f"/resourceGroups/{place['resourceGroup']}/providers/Microsoft.MachineLearningServices/registries/{registry}"
+            f"/models/{name}/versions/{version}"
+        )
+        words = {"modelType": "custom_model", "modelUri": "https://account.blob.core.windows.net/c/path"}
+        self._http.put(path, json={"properties": words}).raise_for_status()
 
     def try_to_register(self, name: str, version: str) -> bool:
         """Register a model version; False if the workspace is out of reach at the moment."""

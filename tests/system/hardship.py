@@ -42,10 +42,10 @@ def announced(rest: AirflowRest, uri: str) -> list[str]:
     return [version["version"] for event in events for version in event["extra"]["payload"]["versions"]]
 
 
-def wait_until_watching(emulator: Emulator) -> None:
+def wait_until_watching(emulator: Emulator, path: str = "/workspaces/[^/]+/models$") -> None:
     """Wait for two polls: the first one takes what is there as known."""
     last = max((call["number"] for call in emulator.calls()), default=0)
-    emulator.wait_for_call("GET", "/models$", count=2, after=last, timeout=120)
+    emulator.wait_for_call("GET", path, count=2, after=last, timeout=120)
 
 
 def endure(

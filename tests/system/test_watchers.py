@@ -42,6 +42,44 @@ def test_a_model_registered_outside_starts_the_dag_that_watches_it(
     assert len(rest.runs("watch_any")) == 1, "a promotion is no new version"
 
 
+def test_an_event_of_event_grid_makes_it_fast(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
+    """The watcher polls once in a quarter of an hour."""
+    rest.wait_for_dags("watch_nudged")
+    wait_until_watching(emulator)
+
+    outsider.register_model("nudged", "1")
+
+    run = rest.wait_for_run("watch_nudged", timeout=60)
+    (version,) = rest.xcom("watch_nudged", run["dag_run_id"], "roll_out")
+    assert version["version"] == "1"
+
+
+def test_a_job_of_an_experiment_starts_the_dag_when_it_completes(
+    rest: AirflowRest, emulator: Emulator, outsider: Outsider
+) -> None:
+    rest.wait_for_dags("watch_night")
+    wait_until_watching(emulator, "/jobs$")
+
+    outsider.submit_job("night_1", experiment="night")
+
+    run = rest.wait_for_run("watch_night")
+    (job,) = rest.xcom("watch_night", run["dag_run_id"], "roll_out")
+    assert (job["kind"], job["name"], job["version"], job["stage"]) == ("experiment", "night", "night_1", "Completed")
+
+
+def test_a_version_in_a_registry_starts_the_dag_that_watches_it(
+    rest: AirflowRest, emulator: Emulator, outsider: Outsider
+) -> None:
+    rest.wait_for_dags("watch_shared")
+    wait_until_watching(emulator, "/registries/shared/models$")
+
+    outsider.share_model("shared", "common", "1")
+
+    run = rest.wait_for_run("watch_shared")
+    (version,) = rest.xcom("watch_shared", run["dag_run_id"], "roll_out")
+    assert (version["name"], version["version"]) == ("common", "1")
+
+
 def test_the_example_rolls_out_what_is_promoted(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
     rest.wait_for_dags("promote")
     wait_until_watching(emulator)

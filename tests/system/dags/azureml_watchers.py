@@ -5,7 +5,7 @@ import os
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 
-from airflow_provider_azureml.datasets import Workspace, asset_versions
+from airflow_provider_azureml.datasets import Registry, Workspace, asset_versions
 from airflow_provider_azureml.sensors import watch
 
 workspace = Workspace.from_id(os.environ["AZUREML_WORKSPACE_ID"])
@@ -30,3 +30,16 @@ with DAG("watch_hardship", schedule=[watch(workspace.model("hardship"), conn_id=
 
 with DAG("watch_paused", schedule=[watch(workspace.model("paused"), conn_id="azureml", poll_interval=5)]):
     EmptyOperator(task_id="nothing")
+
+# Polled every quarter of an hour: what comes sooner comes through the queue.
+nudged = watch(
+    workspace.model("nudged"), conn_id="azureml", poll_interval=900, start="all", event_queue=os.environ["EVENT_QUEUE"]
+)
+with DAG("watch_nudged", schedule=[nudged]):
+    roll_out()
+
+with DAG("watch_night", schedule=[watch(workspace.experiment("night"), conn_id="azureml", poll_interval=5)]):
+    roll_out()
+
+with DAG("watch_shared", schedule=[watch(Registry("shared").model("common"), conn_id="azureml", poll_interval=5)]):
+    roll_out()
