@@ -49,7 +49,7 @@ def run(airflow: StandaloneAirflow, emulator: Emulator) -> Iterator[Callable[[st
     def run(name: str) -> str:
         rest.wait_for_dags(f"example_{name}")
         run_id = rest.trigger(f"example_{name}")
-        rest.wait_for_run(f"example_{name}", run_id)
+        rest.wait_for_run(f"example_{name}", run_id, timeout=300)
         return run_id
 
     yield run
