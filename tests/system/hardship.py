@@ -38,7 +38,7 @@ class Outcome:
 
 def announced(rest: AirflowRest, uri: str) -> list[str]:
     """The versions in a watched asset's events, in the order of the events."""
-    events = rest.asset_events(uri, timeout=120)
+    events = rest.asset_events(uri)
     return [version["version"] for event in events for version in event["extra"]["payload"]["versions"]]
 
 
