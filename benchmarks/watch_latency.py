@@ -19,7 +19,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
-from azure.storage.queue import QueueClient
 from scenario import airflow_environment
 from standalone import StandaloneAirflow
 
@@ -63,6 +62,8 @@ def main() -> None:
         Path(folder, "latency.py").write_text(DAGS)
         os.environ.update(emulator.environment)
         os.environ["AIRFLOW_CONN_AZUREML"] = emulator.connection_json
+        from azure.storage.queue import QueueClient  # it loads aiohttp, which reads SSL_CERT_FILE once
+
         account = f"https://{emulator.storage_account}.queue.core.windows.net"
         with QueueClient(account, "events", credential=emulator.storage_key) as queue:
             queue.create_queue()

@@ -193,7 +193,9 @@ class AirflowRest:
 
     def asset_events(self, uri: str | None = None) -> list[Json]:
         """Return asset events, oldest first, of all assets or of one."""
-        events = self._events("assets/events", order_by="timestamp", limit=200)
+        events: list[Json] = []
+        while page := self._events("assets/events", order_by="timestamp", limit=100, offset=len(events)):
+            events += page
         return [event for event in events if uri in {None, event["uri"]}]
 
     def upstream_asset_events(self, dag_id: str, run_id: str) -> list[Json]:
