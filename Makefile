@@ -42,8 +42,8 @@ lint: $(READY)
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy -m $(PACKAGE) -p $(PACKAGE).datasets -p $(PACKAGE).provider -p $(PACKAGE).sensors -p $(PACKAGE).emulator
 
 format: $(READY)
-	$(BIN)/ruff check --fix --quiet $(LINTED)
 	$(BIN)/ruff format --quiet $(LINTED)
+	$(BIN)/ruff check --fix $(LINTED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -56,7 +56,7 @@ def _common(compute: Document, state: str) -> Properties:
         "computeType": sent["computeType"],
         "computeLocation": compute["sent"].get("location"),
         "provisioningState": state,
-        "provisioningErrors": None,
+        "provisioningErrors": None,  # its place; _render fills it in
         "isAttachedCompute": False,
     }
 
@@ -65,7 +65,12 @@ def _render(holder: Holder, name: str, compute: Document, now: float) -> dict[st
     ready = compute["ready"] <= now
     sent = compute["sent"]
     created = ready or compute["operation"] != "Create"
-    state = "Deleting" if compute["gone"] is not None else "Succeeded" if created else "Creating"
+    state = "Succeeded" if created else "Creating"
+    if compute["gone"] is not None or (compute["operation"] == "Delete" and not ready):
+        state = "Deleting"
+    errors = [{"error": compute["error"]}] if ready and compute["error"] else None
+    if errors:
+        state = "Failed"
     particular = _instance if sent["properties"]["computeType"] == "ComputeInstance" else _cluster
     body: dict[str, Any] = {
         "id": f"{holder.id}/computes/{name}",
@@ -78,6 +83,7 @@ def _render(holder: Holder, name: str, compute: Document, now: float) -> dict[st
         identity = {"principalId": _guid(name), "tenantId": _guid(holder.guid)}
         body["identity"] = {"type": "SystemAssigned", **identity, **(sent.get("identity") or {})}
     body["properties"] = {**_common(compute, state), **particular(compute, now, ready=ready)}
+    body["properties"]["provisioningErrors"] = errors
     return body
 
 
@@ -125,6 +131,7 @@ def _instance(compute: Document, now: float, *, ready: bool) -> Properties:
     state = compute["state"]
     moving = {"Running": "Creating", "Stopped": "Stopping"}
     name, at = compute["operation"], timestamp(compute["modified"])
+    others = {"Start": "Starting", "Restart": "Restarting", "Delete": "Deleting"}
     schedules = sent.get("schedules") or {}
     properties = {
         "vmSize": str(sent.get("vmSize") or "").upper(),
@@ -139,7 +146,7 @@ def _instance(compute: Document, now: float, *, ready: bool) -> Properties:
         "errors": [],
         "connectivityEndpoints": {"publicIpAddress": "127.0.0.1", "privateIpAddress": "127.0.0.1"},
         "applications": [{"displayName": "Jupyter", "endpointUri": "https://localhost/tree"}] if ready else [],
-        "state": state if ready else {"Start": "Starting", "Restart": "Restarting"}.get(name, moving[state]),
+        "state": state if ready else others.get(name, moving[state]),
         "lastOperation": {
             "operationName": name,
             "operationTime": at,
@@ -203,6 +210,7 @@ def put_compute(exchange: Exchange, name: str) -> Reply:
         "updated": before is not None,
         "state": "Running",
         "operation": "Create",
+        "error": exchange.operation_error,
     }
     if before is None:
         service.store.delete(_collection(holder), name)
@@ -224,7 +232,8 @@ def delete_compute(exchange: Exchange, name: str) -> Reply:
     compute = _find(exchange, name)
     if compute is None:
         return Reply(404)
-    compute["gone"] = exchange.now + exchange.service.config.operation_seconds
+    ends, error = exchange.now + exchange.service.config.operation_seconds, exchange.operation_error
+    compute.update({"operation": "Delete", "error": error, "ready": ends} if error else {"gone": ends})
     exchange.service.store.put(_collection(exchange.workspace), name, compute)
     return Reply(202, headers=_begin(exchange))
 
@@ -253,6 +262,7 @@ def _switch(exchange: Exchange, name: str, operation: str, state: str) -> Reply:
         return Reply(404)
     ready = exchange.now + exchange.service.config.operation_seconds
     compute.update(operation=operation, state=state, modified=exchange.now, ready=ready)
+    compute["error"] = exchange.operation_error
     exchange.service.store.put(_collection(exchange.workspace), name, compute)
     return Reply(202, headers=_begin(exchange))
 

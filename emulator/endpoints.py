@@ -72,7 +72,9 @@ def _find(exchange: Exchange, collection: str, name: str, what: str) -> Document
 def _state(document: Document, now: float, first: str) -> str:
     if document["gone"] is not None:
         return "Deleting"
-    return "Succeeded" if document["ready"] <= now else first
+    if document["ready"] > now:
+        return str(document.get("first") or first)
+    return "Failed" if document["error"] else "Succeeded"
 
 
 def _render(holder: Holder, type_: str, path: str, name: str, document: Document, rest: Properties) -> dict[str, Any]:
@@ -133,6 +135,7 @@ def _document(exchange: Exchange, before: Document | None, sent: Properties, url
         "sent": sent,
         "ready": now + exchange.service.config.operation_seconds,
         "gone": None,
+        "error": exchange.operation_error,
         "operation": exchange.service.operations.unsigned(url),
         "systemData": {**(before["systemData"] if before else system), "lastModifiedAt": timestamp(now)},
         "principal": before["principal"] if before else str(uuid.uuid4()),
@@ -160,9 +163,12 @@ def _delete(exchange: Exchange, collection: str, name: str, operation: str) -> R
     document = _read(exchange, collection, name)
     if document is None:
         return Reply(204)
-    document["gone"] = exchange.now + exchange.service.config.operation_seconds
-    exchange.service.store.put(collection, name, document)
     headers = _begin(exchange, operation)
+    ends = exchange.now + exchange.service.config.operation_seconds
+    failed: Properties = {"operation": exchange.service.operations.unsigned(headers["Azure-AsyncOperation"])}
+    failed |= {"error": exchange.operation_error, "ready": ends, "first": "Deleting"}
+    document.update(failed if exchange.operation_error else {"gone": ends})
+    exchange.service.store.put(collection, name, document)
     location = headers["Azure-AsyncOperation"].replace("mfeOperationsStatus", "mfeOperationResults")
     return Reply(202, None, {**headers, "Location": location})
 

@@ -19,6 +19,7 @@ class Fault:
     lose_answer  act, then drop the connection
     truncate     act, then send half of the body and drop the connection
     crash        end the service process at once: before acting, or after it together with `lose_answer`
+    operation_fails  act, but let the operation that this begins end in Failed: `code`, `message`
     times        how many calls it applies to (None: all); `probability` how likely each of them is hit
     after        how many matching calls pass unharmed first
     """
@@ -32,6 +33,7 @@ class Fault:
     lose_answer: bool = False
     truncate: bool = False
     crash: bool = False
+    operation_fails: bool = False
     times: int | None = None
     after: int = 0
     probability: float = 1.0
@@ -39,9 +41,17 @@ class Fault:
     hits: int = 0
 
     @property
+    def operation_error(self) -> dict[str, str] | None:
+        """What the long-running operation that a call begins ends with."""
+        if not self.operation_fails:
+            return None
+        return {"code": self.code or "InternalServerError", "message": self.message or "The emulator was told to fail."}
+
+    @property
     def name(self) -> str:
         """What a log of calls says of it."""
-        names = [name for name in ("reset", "lose_answer", "truncate", "crash") if getattr(self, name)]
+        flags = ("reset", "lose_answer", "truncate", "crash", "operation_fails")
+        names = [name for name in flags if getattr(self, name)]
         if self.status:
             names.append(str(self.status))
         if self.latency:

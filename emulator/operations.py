@@ -40,6 +40,7 @@ class Operations:
         location = exchange.workspace.location
         path = f"/subscriptions/{exchange.workspace.subscription}/providers/{PROVIDER}/locations/{location}/{kind}"
         document = {"start": exchange.now, "due": exchange.now + seconds, "status": status, "path": path}
+        document["error"] = exchange.operation_error
         self._store.put(_COLLECTION, identifier, {**document, "signed": signed}, exchange.now)
         query = {"api-version": exchange.api_version}
         if kind == "computeOperationsStatus":
@@ -89,6 +90,8 @@ def compute_operation(exchange: Exchange, identifier: str) -> Reply:
     operation = exchange.service.operations.find(exchange, identifier)
     if exchange.now < operation["due"]:
         return ok({"status": "InProgress"}, _soon(exchange))
+    if operation["error"]:
+        return ok({"status": "Failed", "error": operation["error"]})
     return ok({"status": "Succeeded", "percentComplete": 100.0})
 
 
@@ -100,7 +103,7 @@ def operation_status(exchange: Exchange, identifier: str) -> Reply:
     path = operation["path"]
     if kind == "s":
         path = path.replace("mfeOperationsStatus", "mfeOperationResults")
-    status = operation["status"] if running else "Succeeded"
+    status = operation["status"] if running else "Failed" if operation["error"] else "Succeeded"
     body: dict[str, Any] = {"id": f"{path}/{identifier}", "name": identifier, "status": status}
     if kind in ("oe", "oeidp", "od", "odidp"):
         end = _NEVER if running else timestamp(operation["due"])
@@ -108,4 +111,6 @@ def operation_status(exchange: Exchange, identifier: str) -> Reply:
     elif kind == "s" and not running:
         start, end = (timestamp(int(operation[key])) for key in ("start", "due"))
         body |= {"startTime": start, "endTime": end}
+    if not running and operation["error"]:
+        body["error"] = operation["error"]
     return ok(body, _soon(exchange) if running else None)

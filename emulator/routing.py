@@ -45,6 +45,8 @@ class Exchange:
     holder: Holder | None = None
     draws: str | None = None
     """The bucket of limits that the call draws from, where it is not that of its method."""
+    operation_error: dict[str, str] | None = None
+    """What the long-running operation that the call begins is to end with, if it is to fail."""
 
     @property
     def workspace(self) -> Holder:

@@ -60,6 +60,7 @@ class Application:
         call = service.calls.begin(service.clock.now(), scope["method"], host, path, shown)
         call.user_agent = headers.get("user-agent", "")
         call.client_request_id = headers.get("x-ms-client-request-id", "")
+        fault = service.faults.pick(call)
         try:
             if storage:
                 act = partial(self._relay.pass_on, storage, scope, receive)
@@ -67,13 +68,15 @@ class Application:
                 now = service.clock.now()
                 body = await _read(receive, service.config.max_body)
                 exchange = Exchange(service, call.method, host, path, query, headers, body, Author(""), "", now)
+                exchange.operation_error = fault.operation_error if fault else None
                 act = partial(_handle, exchange, call)
-            await self._answer(act, call, scope, send)
+            await self._answer(fault, act, call, scope, send)
         finally:
             service.calls.end(call, max(0.001, (time.perf_counter() - began) * 1000))
 
-    async def _answer(self, act: Callable[[], Awaitable[Answer]], call: Call, scope: Scope, send: Send) -> None:
-        fault = self._service.faults.pick(call)
+    async def _answer(
+        self, fault: Fault | None, act: Callable[[], Awaitable[Answer]], call: Call, scope: Scope, send: Send
+    ) -> None:
         if fault is None:
             await _send(await act(), call, send)
             return

@@ -1,34 +1,38 @@
-"""Endpoints and deployments, online and batch: where they are, their facts, and one look at how one stands."""
+"""Endpoints and deployments, online and batch."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import AzureMachineLearningError, NotFoundError, ProvisioningFailedError, SpecError
+from .errors import SpecError
 from .links import resource_url
-from .states import provisioning_failed, same_state
+from .resources import Resource, operation_error
 
 if TYPE_CHECKING:
     from .client import WorkspaceClient
     from .connection import WorkspaceConnection
 
-log = logging.getLogger(__name__)
-
 EndpointType = Literal["online", "batch"]
-DELETED = "Deleted"
-PROVISIONED = "Succeeded"
-STATES = (PROVISIONED, DELETED)
 # The api-versions whose bodies azure-ai-ml writes: (endpoint, deployment).
-SDK_API_VERSIONS = {
+_SDK_API_VERSIONS = {
     "online": ("2022-02-01-preview", "2023-04-01-preview"),
     "batch": ("2023-10-01", "2024-01-01-preview"),
 }
 
 
+def check_endpoint_type(endpoint_type: str) -> None:
+    """
+    Say what is wrong with an endpoint type.
+
+    :raises SpecError: it is neither ``online`` nor ``batch``.
+    """
+    if endpoint_type not in _SDK_API_VERSIONS:
+        raise SpecError(f"endpoint_type is {endpoint_type!r}; it can be 'online' or 'batch'.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Resource):
     """
     An endpoint, or one of its deployments.
 
@@ -42,12 +46,18 @@ class Endpoint:
     deployment_name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.endpoint_type not in SDK_API_VERSIONS:
-            raise SpecError(f"endpoint_type is {self.endpoint_type!r}; it can be 'online' or 'batch'.")
+        check_endpoint_type(self.endpoint_type)
 
     def __str__(self) -> str:
         deployment = f"deployment {self.deployment_name!r} of " if self.deployment_name else ""
         return f"{deployment}{self.endpoint_type} endpoint {self.endpoint_name!r}"
+
+    @classmethod
+    def at(cls, collection: str, endpoint_name: str, *deployment: str) -> Endpoint:
+        """Return what is at a ``path``."""
+        endpoint_type = collection.removesuffix("Endpoints")
+        name = deployment[1] if deployment else None
+        return cls(endpoint_name=endpoint_name, endpoint_type=endpoint_type, deployment_name=name)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -62,11 +72,11 @@ class Endpoint:
 
     @property
     def api_version(self) -> str:
-        """The api-version of what the SDK writes for it."""
-        return SDK_API_VERSIONS[self.endpoint_type][1 if self.deployment_name else 0]
+        """The api-version of the bodies that azure-ai-ml writes for it."""
+        return _SDK_API_VERSIONS[self.endpoint_type][1 if self.deployment_name else 0]
 
     def url(self, connection: WorkspaceConnection) -> str:
-        """Return the endpoint's page in studio."""
+        """Return its page in studio: a deployment's is the endpoint's."""
         kind = "realtime" if self.endpoint_type == "online" else "batch"
         return resource_url(connection, f"endpoints/{kind}/{self.endpoint_name}/detail")
 
@@ -86,56 +96,11 @@ class Endpoint:
             return {**common, "endpoint_name": self.endpoint_name, "model": model}
         return {**common, "scoring_uri": properties.get("scoringUri"), "traffic": properties.get("traffic") or {}}
 
-    async def find(self, client: WorkspaceClient) -> dict[str, Any] | None:
-        """Return it as ARM describes it, or None if there is none."""
-        try:
-            return await client.get_resource(*self.path)
-        except NotFoundError:
-            return None
-
-    async def existing(self, client: WorkspaceClient) -> dict[str, Any]:
+    async def reason(self, client: WorkspaceClient, body: dict[str, Any]) -> str:
         """
-        Return it as ARM describes it.
+        Return why Azure failed, if it can be learned: the operation says it, not the resource.
 
-        :raises NotFoundError: it does not exist.
-        :raises SpecError: it is being deleted.
+        The resource keeps the operation's URL, but without the signature that ARM gives such URLs since 2024.
         """
-        if (body := await self.find(client)) is None:
-            raise NotFoundError(f"There is no {self} in workspace {client.connection.workspace.label}.")
-        if same_state(body["properties"].get("provisioningState"), "Deleting"):
-            raise SpecError(f"The {self} is being deleted. Wait until it is gone. Nothing was changed.")
-        return body
-
-    async def check(self, client: WorkspaceClient, wanted: str, seen: set[str]) -> dict[str, Any] | None:
-        """
-        Return its facts if it is in the wanted state, or None while it is not.
-
-        :param wanted: one of STATES; of what is deleted the facts are its name and status.
-        :param seen: states met so far, so that each change is logged once.
-        :raises NotFoundError: it does not exist, and Deleted is not what is wanted.
-        :raises ProvisioningFailedError: Azure failed with it; with its own reason.
-        """
-        if (body := await self.find(client)) is None:
-            if wanted == DELETED:
-                return {"name": self.deployment_name or self.endpoint_name, "status": DELETED}
-            raise NotFoundError(f"There is no {self} in workspace {client.connection.workspace.label}.")
-        state = str(body["properties"].get("provisioningState"))
-        if state not in seen:
-            seen.add(state)
-            log.info("The %s is %s.", self, state)
-        if provisioning_failed(state):
-            raise ProvisioningFailedError(f"The {self} is {state}. {await _reason(client, body)}")
-        return self.facts(client.connection, body) if same_state(state, wanted) else None
-
-
-async def _reason(client: WorkspaceClient, body: dict[str, Any]) -> str:
-    """The resource does not say why it failed; the operation does, at a URL that the resource keeps."""
-    url = (body["properties"].get("properties") or {}).get("AzureAsyncOperationUri")
-    try:
-        error = (await client.request("GET", url)).get("error") if url else None
-    except AzureMachineLearningError as refusal:
-        log.warning("The reason could not be read: %s", refusal)
-        error = None
-    if not isinstance(error, dict):
-        return "Azure gives no reason; see the deployment's logs in studio."
-    return f"{error.get('code')}: {error.get('message')}"
+        url = (body["properties"].get("properties") or {}).get("AzureAsyncOperationUri")
+        return await operation_error(client, url) if url else ""

@@ -52,7 +52,7 @@ class Answer:
 
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: dict[str, str]  # by lower-case name: the service does not keep to one case
 
 
 class Transport:
@@ -142,7 +142,7 @@ class Transport:
                 raise TransientError(f"{self._who()}: {method} {_path(url)} got an answer cut short.") from None
             body = None
         if response.status_code < 300:
-            return Answer(response.status_code, body, dict(response.headers))
+            return Answer(response.status_code, body, {name.lower(): value for name, value in response.headers.items()})
         raise refusal(self._connection, method, url, response.status_code, body, response.headers)
 
     def _who(self) -> str:

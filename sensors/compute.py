@@ -1,23 +1,18 @@
-"""Waiting for the state of AzureML computes."""
+"""Waiting for the state of a compute."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..provider.errors import SpecError
-from ..provider.links import push_studio_url
-from ..provider.triggers.compute import AzureMachineLearningComputeTrigger
-from .base import AzureMachineLearningBaseSensor
+from .resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.sdk import Context
-
-    from ..provider.client import WorkspaceClient
+    from ..provider.computes import Compute
 
 
-class AzureMachineLearningComputeSensor(AzureMachineLearningBaseSensor):
+class AzureMachineLearningComputeSensor(ResourceSensor):
     """
     Wait until an AzureML compute is in a state, whoever brings it there.
 
@@ -38,24 +33,11 @@ class AzureMachineLearningComputeSensor(AzureMachineLearningBaseSensor):
 
     template_fields: Sequence[str] = ("compute_name", "state", "conn_id")
 
-    def __init__(self, *, compute_name: str, state: str = "Succeeded", **kwargs: Any) -> None:
+    def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.compute_name = compute_name
-        self.state = state
-        self._seen: set[str] = set()
 
-    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:  # noqa: ARG002
-        from ..provider.computes import STATES, check
+    def _resource(self) -> Compute:
+        from ..provider.computes import Compute
 
-        if self.state not in STATES:
-            raise SpecError(f"state is {self.state!r}; it can be one of {', '.join(STATES)}.")
-        return await check(client, self.compute_name, self.state, self._seen)
-
-    def _trigger(self, context: Context) -> AzureMachineLearningComputeTrigger:  # noqa: ARG002
-        return AzureMachineLearningComputeTrigger(
-            conn_id=self.conn_id, compute_name=self.compute_name, state=self.state, poll_interval=self.poke_interval
-        )
-
-    def _finish(self, context: Context, found: dict[str, Any]) -> dict[str, Any]:
-        push_studio_url(context, found.get("studio_url", ""))
-        return found
+        return Compute(self.compute_name)

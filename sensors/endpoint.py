@@ -1,23 +1,18 @@
-"""Waiting for the provisioning state of AzureML endpoints and deployments."""
+"""Waiting for the provisioning state of an endpoint or deployment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..provider.errors import SpecError
-from ..provider.links import push_studio_url
-from ..provider.triggers.endpoint import AzureMachineLearningEndpointTrigger
-from .base import AzureMachineLearningBaseSensor
+from .resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.sdk import Context
-
-    from ..provider.client import WorkspaceClient
+    from ..provider.endpoints import Endpoint
 
 
-class AzureMachineLearningEndpointSensor(AzureMachineLearningBaseSensor):
+class AzureMachineLearningEndpointSensor(ResourceSensor):
     """
     Wait until an AzureML endpoint, or one of its deployments, is provisioned or gone, whoever sees to that.
 
@@ -44,38 +39,18 @@ class AzureMachineLearningEndpointSensor(AzureMachineLearningBaseSensor):
     template_fields: Sequence[str] = ("endpoint_name", "deployment_name", "state", "conn_id")
 
     def __init__(
-        self,
-        *,
-        endpoint_name: str,
-        deployment_name: str | None = None,
-        endpoint_type: str = "online",
-        state: str = "Succeeded",
-        **kwargs: Any,
+        self, *, endpoint_name: str, deployment_name: str | None = None, endpoint_type: str = "online", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name
         self.endpoint_type = endpoint_type
-        self.state = state
 
-    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
-        from ..provider.endpoints import STATES
+    def _resource(self) -> Endpoint:
+        from ..provider.endpoints import Endpoint
 
-        if self.state not in STATES:
-            raise SpecError(f"state is {self.state!r}; it can be one of {', '.join(STATES)}.")
-        found: dict[str, Any] | None = await self._trigger(context).look(client)
-        return found
-
-    def _trigger(self, context: Context) -> AzureMachineLearningEndpointTrigger:  # noqa: ARG002
-        return AzureMachineLearningEndpointTrigger(
-            conn_id=self.conn_id,
+        return Endpoint(
             endpoint_name=self.endpoint_name,
             endpoint_type=self.endpoint_type,
             deployment_name=self.deployment_name,
-            state=self.state,
-            poll_interval=self.poke_interval,
         )
-
-    def _finish(self, context: Context, found: dict[str, Any]) -> dict[str, Any]:
-        push_studio_url(context, found.get("studio_url", ""))
-        return found

@@ -1,4 +1,4 @@
-"""Deploy a model version blue/green: a new deployment beside the old one, a tenth of the traffic, then all of it."""
+"""Deploy a model version blue/green: a new deployment beside the old one, a tenth of the traffic, then step by step."""
 
 from airflow.sdk import DAG
 from fraud import CONN_ID
@@ -7,8 +7,8 @@ from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningCreateEndpointOperator,
     AzureMachineLearningDeleteEndpointOperator,
     AzureMachineLearningDeployEndpointOperator,
-    AzureMachineLearningSetEndpointTrafficOperator,
 )
+from airflow_provider_azureml.provider.operators.traffic import AzureMachineLearningSetEndpointTrafficOperator
 
 
 def deploy(name: str) -> AzureMachineLearningDeployEndpointOperator:
@@ -26,10 +26,10 @@ def deploy(name: str) -> AzureMachineLearningDeployEndpointOperator:
     )
 
 
-def share(task_id: str, **traffic: int) -> AzureMachineLearningSetEndpointTrafficOperator:
-    """Return the task that shares the endpoint's traffic."""
+def share(task_id: str, step: int | None = None, **traffic: int) -> AzureMachineLearningSetEndpointTrafficOperator:
+    """Return the task that shares the endpoint's traffic, in steps of so many percent if one is given."""
     return AzureMachineLearningSetEndpointTrafficOperator(
-        task_id=task_id, endpoint_name="example-flowers", traffic=traffic
+        task_id=task_id, endpoint_name="example-flowers", traffic=traffic, step=step, step_interval=2
     )
 
 
@@ -45,4 +45,4 @@ with DAG(
     delete = AzureMachineLearningDeleteEndpointOperator(task_id="delete", endpoint_name="example-flowers")
     green = deploy("green")
     create >> deploy("blue") >> share("all_blue", blue=100) >> green
-    green >> share("a_tenth", blue=90, green=10) >> share("all_green", green=100) >> delete_blue >> delete
+    green >> share("a_tenth", blue=90, green=10) >> share("all_green", step=45, green=100) >> delete_blue >> delete

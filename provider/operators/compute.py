@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import computes, sdk
-from ..errors import NotFoundError, RequestRefusedError, SpecError, WaitTimeoutError
-from ..links import push_studio_url, resource_url
-from ..states import provisioning_failed, same_state
-from ..task_run import TaskRun
-from ..triggers.compute import AzureMachineLearningComputeTrigger
-from .waiting import WaitingOperator
+from .. import sdk
+from ..computes import Compute
+from ..errors import RequestRefusedError, SpecError
+from ..states import same_state
+from .resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
@@ -23,45 +19,7 @@ if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
 
 
-class ComputeOperator(WaitingOperator):
-    """Does something to a compute and waits until it is done."""
-
-    wanted: ClassVar[str] = computes.PROVISIONED
-
-    async def _begin(self, context: Context, client: WorkspaceClient) -> str:
-        """Do it, unless it is done or under way, and return the compute's name."""
-        raise NotImplementedError
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Begin, unless it is done or under way; then wait until it is done, if that is wanted."""
-        connection = self.hook.get_workspace_connection()
-        name, now = asyncio.run(self._run(context, connection))
-        push_studio_url(context, resource_url(connection, f"compute/{name}/details"))
-        if not self.waiting:
-            return now
-        trigger = AzureMachineLearningComputeTrigger(compute_name=name, state=self.wanted, **self._waiting_fields())
-        return self._finish(context, lambda: self._wait(trigger))
-
-    async def _run(self, context: Context, connection: WorkspaceConnection) -> tuple[str, dict[str, Any]]:
-        from ..client import WorkspaceClient
-
-        async with WorkspaceClient(connection) as client:
-            name = await self._begin(context, client)
-            body = await computes.find(client, name)
-            gone = {"name": name, "status": computes.DELETED}
-            return name, computes.facts(connection, body) if body else gone
-
-    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:  # noqa: ARG002
-        try:
-            compute: dict[str, Any] = found()
-        except WaitTimeoutError:
-            raise WaitTimeoutError(
-                f"The compute was not {self.wanted} within {self.timeout:g} s. Azure goes on; a retry waits on."
-            ) from None
-        return compute
-
-
-class AzureMachineLearningCreateComputeResourceOperator(ComputeOperator):
+class AzureMachineLearningCreateComputeResourceOperator(CreateResourceOperator):
     """
     Create an AzureML compute cluster or instance, and wait until it is there.
 
@@ -95,54 +53,11 @@ class AzureMachineLearningCreateComputeResourceOperator(ComputeOperator):
     template_fields: Sequence[str] = ("compute", "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"compute": "json"}
 
-    def __init__(
-        self, *, compute: Any, on_difference: Literal["warn", "error", "update"] = "warn", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, compute: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.compute = sdk.field(compute)
-        self.on_difference = on_difference
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> str:
-        name, body = await asyncio.to_thread(self._load, context, client.connection)
-        found = await computes.find(client, name)
-        task_run = TaskRun(context)
-        if found is not None and not self._must_put(name, found, body, begun="begun" in task_run.remember()):
-            return name
-        body.setdefault("location", (await client.get_workspace())["location"])
-        task_run.remember(begun=True)
-        params = {"api-version": computes.SDK_API_VERSION}
-        await client.change_resource("PUT", "computes", name, json=body, params=params)
-        self.log.info("%s compute %s.", "Updating" if found else "Creating", name)
-        return name
-
-    def _must_put(self, name: str, found: dict[str, Any], body: dict[str, Any], *, begun: bool) -> bool:
-        state = found["properties"].get("provisioningState")
-        if same_state(state, "Deleting"):
-            raise SpecError(f"Compute {name!r} is being deleted. Wait until it is gone, or take another name.")
-        if provisioning_failed(state):
-            self.log.info("Compute %s is %s; making it anew.", name, state)
-            return True
-        if begun and self.on_difference != "update":
-            self.log.info("An earlier try of this task began with compute %s.", name)
-            return False
-        differ = computes.differences(body["properties"], found["properties"])
-        differ += computes.differences(body.get("tags"), found.get("tags") or {}, "tags")
-        if not differ:
-            self.log.info("Compute %s exists already, with the settings asked for.", name)
-            return False
-        text = f"Compute {name!r} exists already with other settings: {'; '.join(differ)}."
-        if self.on_difference == "error":
-            raise SpecError(f"{text} Nothing was changed.")
-        if self.on_difference == "update":
-            self.log.info("%s", text)
-            return True
-        self.log.warning("%s It is used as it is.", text)
-        return False
-
-    def _load(self, context: Context, connection: WorkspaceConnection) -> tuple[str, dict[str, Any]]:
-        """Return the compute's name and the body that ARM wants, which the SDK knows how to write."""
-        if self.on_difference not in ("warn", "error", "update"):
-            raise SpecError(f"on_difference is {self.on_difference!r}; it can be 'warn', 'error' or 'update'.")
+    def _load(self, context: Context, connection: WorkspaceConnection) -> tuple[Compute, dict[str, Any]]:
         entity = sdk.load_entity(
             "load_compute",
             self.compute,
@@ -152,10 +67,10 @@ class AzureMachineLearningCreateComputeResourceOperator(ComputeOperator):
         )
         with sdk.quietly(), sdk.sdk_errors("compute"):
             entity._set_full_subnet_name(connection.workspace.subscription_id, connection.workspace.resource_group)
-            return entity.name, entity._to_rest_object().as_dict()
+            return Compute(entity.name), entity._to_rest_object().as_dict()
 
 
-class AzureMachineLearningDeleteComputeResourceOperator(ComputeOperator):
+class AzureMachineLearningDeleteComputeResourceOperator(DeleteResourceOperator):
     """
     Delete an AzureML compute, and wait until it is gone.
 
@@ -172,30 +87,17 @@ class AzureMachineLearningDeleteComputeResourceOperator(ComputeOperator):
     :raises WaitTimeoutError: it was not gone within ``timeout``.
     """
 
-    wanted = computes.DELETED
     template_fields: Sequence[str] = ("compute_name", "conn_id")
 
-    def __init__(self, *, compute_name: str, if_missing: Literal["ignore", "fail"] = "ignore", **kwargs: Any) -> None:
+    def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.compute_name = compute_name
-        self.if_missing = if_missing
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> str:
-        task_run, name = TaskRun(context), self.compute_name
-        found = await computes.find(client, name)
-        if found is None:
-            if self.if_missing == "fail" and "begun" not in task_run.remember():
-                raise NotFoundError(f"There is no compute {name!r} in workspace {client.connection.workspace.label}.")
-            self.log.warning("There is no compute %s: nothing to delete.", name)
-        elif not same_state(found["properties"].get("provisioningState"), "Deleting"):
-            task_run.remember(begun=True)
-            with contextlib.suppress(NotFoundError):  # the answer to an attempt before this one was lost
-                await client.change_resource("DELETE", "computes", name, params={"underlyingResourceAction": "Delete"})
-            self.log.info("Deleting compute %s.", name)
-        return name
+    def _resource(self) -> Compute:
+        return Compute(self.compute_name)
 
 
-class SwitchComputeOperator(ComputeOperator):
+class SwitchComputeOperator(ResourceOperator):
     """Starts or stops a compute instance."""
 
     template_fields: Sequence[str] = ("compute_name", "conn_id")
@@ -206,23 +108,24 @@ class SwitchComputeOperator(ComputeOperator):
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> str:  # noqa: ARG002
-        if await self._must_act(client):
+    async def _begin(self, context: Context, client: WorkspaceClient) -> Compute:  # noqa: ARG002
+        compute = Compute(self.compute_name)
+        if await self._must_act(compute, client):
             try:
-                await client.change_resource("POST", "computes", self.compute_name, self.action)
+                await client.change_resource("POST", *compute.path, self.action)
             except RequestRefusedError:
                 # If the answer to an attempt before this one was lost, this one came too late.
-                if await self._must_act(client):
+                if await self._must_act(compute, client):
                     raise
-            self.log.info("Asked compute %s to %s.", self.compute_name, self.action)
-        return self.compute_name
+            self.log.info("Asked the %s to %s.", compute, self.action)
+        return compute
 
-    async def _must_act(self, client: WorkspaceClient) -> bool:
-        properties = (await client.get_resource("computes", self.compute_name))["properties"]
+    async def _must_act(self, compute: Compute, client: WorkspaceClient) -> bool:
+        properties = (await compute.existing(client))["properties"]
         if properties.get("computeType") != "ComputeInstance":
             raise SpecError(
-                f"Compute {self.compute_name!r} is of type {properties.get('computeType')}; only instances can be "
-                f"told to {self.action}. A cluster scales by itself."
+                f"Compute {compute.name!r} is of type {properties.get('computeType')}; only instances can be told to "
+                f"{self.action}. A cluster scales by itself."
             )
         state = (properties.get("properties") or {}).get("state")
         return not (same_state(state, self.wanted) or same_state(state, self.under_way))

@@ -17,7 +17,7 @@ from ..triggers.job import AzureMachineLearningJobTrigger
 from .waiting import WaitingOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import Asset, AssetAlias, Context
 
@@ -83,17 +83,6 @@ class JobOperator(WaitingOperator):
         self.log.info("Job %s is %s.", name, job["status"])
         self._announce_to_outlets(context, self.hook.get_workspace_connection().workspace, versions)
         return {**job, "metrics": metrics}
-
-    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
-        from ..client import WorkspaceClient
-
-        connection = self.hook.get_workspace_connection()
-
-        async def ask() -> Any:
-            async with WorkspaceClient(connection) as client:
-                return await question(client)
-
-        return asyncio.run(ask())
 
     def on_kill(self) -> None:
         """Cancel the job that this task run submitted, once."""

@@ -14,10 +14,11 @@ from ..triggers.base import found_or_raise
 from .base import AzureMachineLearningBaseOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from airflow.sdk import Context
 
+    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
     from ..triggers.base import AzureMachineLearningTrigger
 
@@ -73,6 +74,17 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
             "poll_interval": self.poll_interval,
             "deadline": None if self.timeout is None else time.time() + self.timeout,
         }
+
+    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
+        from ..client import WorkspaceClient
+
+        connection = self.hook.get_workspace_connection()
+
+        async def ask() -> Any:
+            async with WorkspaceClient(connection) as client:
+                return await question(client)
+
+        return asyncio.run(ask())
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Finish after the trigger fired; asset events are written here, where Airflow takes them."""

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -70,18 +71,19 @@ class TaskRunner:
         }
 
     def run(self) -> Any:
-        """Run a try; a deferral goes through the trigger, as its database row would tell it, and comes back."""
+        """Run a try; each deferral goes through the trigger, as its database row would tell it, and comes back."""
         self.ti = TaskInstance(self.operator.task_id, self.cleared + (self.operator.retries or 0))
         self.events = OutletEventAccessors()
         self.deferral: TaskDeferred | None = None
-        try:
-            result = self.operator.execute(self.context)
-        except TaskDeferred as deferral:
-            self.deferral = deferral
-            self.while_deferred()
-            event = asyncio.run(fire(deferral.trigger))
-            result = self.operator.resume_execution(deferral.method_name, {"event": event}, self.context)
-        return json.loads(json.dumps(result))
+        step = partial(self.operator.execute, self.context)
+        while True:
+            try:
+                return json.loads(json.dumps(step()))
+            except TaskDeferred as deferral:
+                self.deferral = deferral
+                self.while_deferred()
+                event = asyncio.run(fire(deferral.trigger))
+                step = partial(self.operator.resume_execution, deferral.method_name, {"event": event}, self.context)
 
     def clear(self) -> None:
         self.cleared += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.provider import computes
+from airflow_provider_azureml.provider.computes import Compute
 from airflow_provider_azureml.provider.errors import (
     NotFoundError,
     ProvisioningFailedError,
@@ -33,7 +33,7 @@ both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred"
 @pytest.fixture
 def compute(ask: Any) -> Any:
     """A compute as ARM describes it; None if there is none."""
-    return lambda name: ask(lambda client: computes.find(client, name))
+    return lambda name: ask(lambda client: Compute(name).find(client))
 
 
 @both_ways
@@ -97,7 +97,7 @@ def test_a_compute_is_deleted_and_waited_for(ws, task, compute, deferrable):
 
 def test_deleting_what_is_not_there_is_a_warning_or_an_error(ws, task, azureml_emulator, capsys):
     assert task(Delete, compute_name="cpu", **FAST).run()["status"] == "Deleted"
-    assert "There is no compute cpu: nothing to delete." in capsys.readouterr().out
+    assert "There is no compute 'cpu': nothing to delete" in capsys.readouterr().out
     with pytest.raises(NotFoundError, match=r"no compute 'cpu' in workspace"):
         task(Delete, compute_name="cpu", if_missing="fail", **FAST).run()
     assert not azureml_emulator.calls("DELETE")
@@ -182,16 +182,24 @@ class TestSensor:
             task(ComputeSensor, compute_name="box", state="Idle").run()
 
 
-async def test_a_compute_that_could_not_be_made_says_why():
-    """The emulator's computes never fail; the body is that of ARM's reference (ComputeResource)."""
+class TestAzureFails:
+    @both_ways
+    def test_a_compute_that_cannot_be_made_says_why_and_a_retry_makes_it(self, ws, task, azureml_emulator, deferrable):
+        quota = {"code": "QuotaExceeded", "message": "0 cores left of Standard_NC6."}
+        azureml_emulator.misbehave("PUT", "/computes/cpu", operation_fails=True, times=1, **quota)
+        runner = task(Create, compute=CLUSTER, deferrable=deferrable, **FAST)
+        with pytest.raises(
+            ProvisioningFailedError, match=r"QuotaExceeded: 0 cores left.* https://ml.azure.com/compute/"
+        ):
+            runner.run()
+        assert runner.run()["status"] == "Succeeded"
 
-    class Client:
-        async def get_resource(self, *path: str) -> dict[str, Any]:
-            error = {"error": {"code": "QuotaExceeded", "message": "0 cores left of Standard_NC6."}}
-            return {"name": "gpu", "properties": {"provisioningState": "Failed", "provisioningErrors": [error]}}
-
-    with pytest.raises(ProvisioningFailedError, match=r"'gpu' is Failed. QuotaExceeded: 0 cores left of Standard_NC6"):
-        await computes.check(Client(), "gpu", "Succeeded", set())
+    @pytest.mark.parametrize(("operator", "method"), [(Delete, "DELETE"), (Stop, "POST")])
+    def test_one_that_cannot_be_deleted_or_stopped_says_why(self, ws, task, azureml_emulator, operator, method):
+        task(Create, compute=INSTANCE, **FAST).run()
+        azureml_emulator.misbehave(method, "/computes/box", operation_fails=True, code="InUse", message="It has jobs.")
+        with pytest.raises(ProvisioningFailedError, match=r"compute 'box' is Failed.* InUse: It has jobs"):
+            task(operator, compute_name="box", **FAST).run()
 
 
 @pytest.mark.parametrize(

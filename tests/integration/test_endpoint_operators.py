@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from airflow_provider_azureml.provider.operators.endpoint import (
 from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningDeployEndpointOperator as Deploy,
 )
-from airflow_provider_azureml.provider.operators.endpoint import (
+from airflow_provider_azureml.provider.operators.traffic import (
     AzureMachineLearningSetEndpointTrafficOperator as SetTraffic,
 )
 from airflow_provider_azureml.sensors import AzureMachineLearningEndpointSensor as EndpointSensor
@@ -87,11 +88,34 @@ def test_a_kubernetes_endpoint_names_its_compute(ws, task, found):
     assert found()["properties"]["compute"] == f"{ws.id}/computes/k8s"
 
 
-def test_an_endpoint_that_exists_is_used_as_it_is(ws, task, endpoint, azureml_emulator):
-    endpoint()
-    azureml_emulator.clear_calls()
-    assert task(Create, endpoint={"name": "fraud", "tags": {"new": "x"}}, **FAST).run()["tags"] == {}
-    assert not azureml_emulator.calls("PUT")
+class TestAnEndpointThatExists:
+    def test_with_the_same_settings_it_is_used(self, ws, task, endpoint, azureml_emulator):
+        endpoint()
+        azureml_emulator.clear_calls()
+        spec = {"name": "fraud", "auth_mode": "key"}
+        assert task(Create, endpoint=spec, on_difference="error", **FAST).run()["status"] == "Succeeded"
+        assert not azureml_emulator.calls("PUT")
+
+    def test_with_other_settings_it_is_used_with_a_warning_or_an_error(
+        self, ws, task, endpoint, azureml_emulator, capsys
+    ):
+        endpoint()
+        azureml_emulator.clear_calls()
+        spec = {"name": "fraud", "auth_mode": "aml_token"}
+        task(Create, endpoint=spec, **FAST).run()
+        assert "authMode is Key, not AMLToken. It is used as it is." in capsys.readouterr().out
+        with pytest.raises(SpecError, match=r"'fraud' exists already .*authMode is Key.* Nothing was changed"):
+            task(Create, endpoint=spec, on_difference="error", **FAST).run()
+        assert not azureml_emulator.calls("PUT")
+
+    def test_an_update_leaves_traffic_and_other_tags_alone(self, ws, task, endpoint, found):
+        task(Create, endpoint={"name": "fraud", "tags": {"team": "a"}}, **FAST).run()
+        task(Deploy, deployment=deployment(), **FAST).run()
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST).run()
+        spec = {"name": "fraud", "description": "scores payments", "tags": {"tier": "1"}}
+        made = task(Create, endpoint=spec, on_difference="update", **FAST).run()
+        assert (made["traffic"], made["tags"]) == ({"blue": 100}, {"team": "a", "tier": "1"})
+        assert found()["properties"]["description"] == "scores payments"
 
 
 def test_a_deployments_code_is_uploaded(ws, task, endpoint, folder, found):
@@ -134,6 +158,39 @@ class TestTraffic:
         azureml_emulator.clear_calls()
         task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100, "green": 0}, **FAST).run()
         assert not azureml_emulator.calls("PUT")
+
+    @both_ways
+    def test_gradually_it_moves_step_by_step(self, ws, task, endpoint, azureml_emulator, deferrable):
+        endpoint("blue", "green")
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST).run()
+        azureml_emulator.clear_calls()
+        how = {"step": 40, "step_interval": 1.0, "deferrable": deferrable, **FAST}
+        runner = task(SetTraffic, endpoint_name="fraud", traffic={"green": 100}, **how)
+        result = runner.run()
+        assert result["traffic"] == {"green": 100}
+        steps = azureml_emulator.calls("PUT", "/onlineEndpoints/fraud")
+        assert len(steps) == 3
+        assert all(after["at"] - before["at"] >= 1.0 for before, after in pairwise(steps))
+
+    def test_a_retry_goes_on_from_the_traffic_that_there_is(self, ws, task, endpoint, azureml_emulator, found):
+        endpoint("blue", "green")
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST).run()
+        how = {"step": 60, "step_interval": 0.5, "deferrable": True, **FAST}
+        runner = task(SetTraffic, endpoint_name="fraud", traffic={"green": 100}, **how)
+        runner.while_deferred = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # the try ends here
+        with pytest.raises(KeyboardInterrupt):
+            runner.run()
+        assert found()["properties"]["traffic"] == {"blue": 40, "green": 60}
+        azureml_emulator.clear_calls()
+        runner.while_deferred = lambda: None
+        assert runner.run()["traffic"] == {"green": 100}
+        assert len(azureml_emulator.calls("PUT", "/onlineEndpoints/fraud")) == 1
+
+    @pytest.mark.parametrize("arguments", [{"step": 0}, {"step": "x"}, {"step": 10, "waiting": False}])
+    def test_steps_that_cannot_be(self, ws, task, azureml_emulator, arguments):
+        with pytest.raises(SpecError, match="step"):
+            task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **arguments).run()
+        assert not azureml_emulator.calls()
 
     @pytest.mark.parametrize(
         ("traffic", "words"),
@@ -250,21 +307,28 @@ class TestBadInput:
         assert not azureml_emulator.calls("PUT")
 
 
-async def test_a_deployment_that_failed_says_why():
-    """The emulator's operations never fail; the operation's body is that of ARM's "Azure-AsyncOperation"."""
-
-    class Client:
-        async def get_resource(self, *path: str) -> dict[str, Any]:
-            properties = {"provisioningState": "Failed", "properties": {"AzureAsyncOperationUri": "https://operation"}}
-            return {"name": "blue", "properties": properties}
-
-        async def request(self, method: str, url: str) -> dict[str, Any]:
-            assert url == "https://operation"
-            return {"status": "Failed", "error": {"code": "OutOfQuota", "message": "Not enough quota for DS3."}}
-
-    blue = Endpoint(endpoint_name="fraud", deployment_name="blue")
-    with pytest.raises(ProvisioningFailedError, match=r"deployment 'blue' .*is Failed. OutOfQuota: Not enough quota"):
-        await blue.check(Client(), "Succeeded", set())
+@both_ways
+@pytest.mark.parametrize("what", ["endpoint", "deployment", "deletion"])
+def test_what_azure_fails_with_says_why_and_a_retry_goes_on(ws, task, endpoint, azureml_emulator, deferrable, what):
+    if what != "endpoint":
+        endpoint()
+    azureml_emulator.misbehave(
+        "DELETE" if what == "deletion" else "PUT",
+        "/onlineEndpoints/",
+        operation_fails=True,
+        code="OutOfQuota",
+        message="Not enough quota for DS3.",
+        times=1,
+    )
+    how = {"deferrable": deferrable, **FAST}
+    runner = {
+        "endpoint": lambda: task(Create, endpoint={"name": "fraud"}, **how),
+        "deployment": lambda: task(Deploy, deployment=deployment(), **how),
+        "deletion": lambda: task(Delete, endpoint_name="fraud", **how),
+    }[what]()
+    with pytest.raises(ProvisioningFailedError, match=r"OutOfQuota: Not enough quota for DS3. .*'fraud' is Failed"):
+        runner.run()
+    assert runner.run()["status"] in ("Succeeded", "Deleted")
 
 
 class TestSensor:

@@ -11,14 +11,13 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_azureml.datasets import Kind, Workspace
-from airflow_provider_azureml.provider import computes, sdk
+from airflow_provider_azureml.provider import resources, sdk
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator
 from airflow_provider_azureml.provider.states import provisioning_failed, same_state
-from airflow_provider_azureml.provider.triggers.compute import AzureMachineLearningComputeTrigger
-from airflow_provider_azureml.provider.triggers.endpoint import AzureMachineLearningEndpointTrigger
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
+from airflow_provider_azureml.provider.triggers.resource import AzureMachineLearningResourceTrigger
 
 WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")
 JOB = {"command": "echo", "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}, "log": {"type": "uri_file"}}}
@@ -67,15 +66,13 @@ def test_a_jobs_named_outputs_are_outlets(spec, outlets):
     assert operator.outlets == outlets
 
 
-WHICH = {"endpoint_name": "e", "endpoint_type": "online", "deployment_name": None, "state": "Succeeded"}
-
-
 @pytest.mark.parametrize(
     "trigger",
     [
         AzureMachineLearningJobTrigger(conn_id="c", poll_interval=60, job_name="j", owner="me", deadline=5.5),
-        AzureMachineLearningComputeTrigger(conn_id="c", poll_interval=60, compute_name="c", state="Running"),
-        AzureMachineLearningEndpointTrigger(conn_id="c", poll_interval=60, **WHICH),
+        AzureMachineLearningResourceTrigger(
+            conn_id="c", poll_interval=60, path=("computes", "c"), state="Running", not_before=5.5
+        ),
     ],
 )
 def test_a_trigger_survives_airflows_database(trigger):
@@ -93,8 +90,8 @@ def test_a_trigger_survives_airflows_database(trigger):
         ({"subnet": "a"}, {"subnet": None}, []),
     ],
 )
-def test_where_a_compute_differs(asked, found, differences):
-    assert computes.differences(asked, found) == differences
+def test_where_a_resource_differs(asked, found, differences):
+    assert resources.differences(asked, found) == differences
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,17 @@ def test_an_instance_is_stopped_and_started(ml: Any) -> None:
     assert ml.compute.get("ci").state == "Running"
 
 
+@pytest.mark.parametrize("noun", ["compute", "online_endpoints"])
+def test_an_operation_that_is_told_to_fail_fails_in_the_sdks_eyes(ml: Any, azureml_emulator: Any, noun: str) -> None:
+    from azure.ai.ml.entities import AmlCompute, ManagedOnlineEndpoint
+
+    azureml_emulator.misbehave("PUT", operation_fails=True, code="QuotaExceeded", message="0 cores left.")
+    entity = AmlCompute(name="gpu") if noun == "compute" else ManagedOnlineEndpoint(name="scorer", auth_mode="key")
+    with pytest.raises(HttpResponseError, match=r"QuotaExceeded.*0 cores left"):
+        getattr(ml, noun).begin_create_or_update(entity).result()
+    assert getattr(ml, noun).get(entity.name).provisioning_state == "Failed"
+
+
 # Endpoints -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,49 @@
+"""What the sensors share that wait for the state of a compute, endpoint or deployment."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from ..provider.errors import SpecError
+from ..provider.links import push_studio_url
+from ..provider.triggers.resource import AzureMachineLearningResourceTrigger
+from .base import AzureMachineLearningBaseSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ..provider.client import WorkspaceClient
+    from ..provider.resources import Resource
+
+
+class ResourceSensor(AzureMachineLearningBaseSensor):
+    """
+    Waits until a resource is in a state.
+
+    :param state: one of the resource's ``states``.
+    """
+
+    def __init__(self, *, state: str = "Succeeded", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.state = state
+        self._seen: set[str] = set()
+
+    @abstractmethod
+    def _resource(self) -> Resource:
+        """Return what is waited for."""
+
+    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+        resource = self._resource()
+        if self.state not in resource.states:
+            raise SpecError(f"state is {self.state!r}; it can be one of {', '.join(resource.states)}.")
+        push_studio_url(context, resource.url(client.connection))
+        return await resource.check(client, self.state, self._seen)
+
+    def _trigger(self, context: Context) -> AzureMachineLearningResourceTrigger:  # noqa: ARG002
+        return AzureMachineLearningResourceTrigger(
+            conn_id=self.conn_id, path=self._resource().path, state=self.state, poll_interval=self.poke_interval
+        )
+
+    def _finish(self, context: Context, found: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        return found
