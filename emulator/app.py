@@ -110,7 +110,7 @@ class Service:
         lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
         if job["error"]:
             lines.append(job["error"]["message"])
-        content = "\n".join([*lines, ""]).encode()
+        content = (job.get("log") or "\n".join([*lines, ""])).encode()
         path = f"ExperimentRun/dcid.{name}/{_LOG}"
         self.errands.run(partial(self.storage.upload, holder.artifact_container, path, content))
 

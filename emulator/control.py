@@ -305,6 +305,8 @@ async def job(service: Service, arguments: Arguments) -> Any:
     elif arguments.get("status"):
         step: Step = {key: arguments[key] for key in ("status", "error", "metrics") if arguments.get(key)}
         _name_outputs(service, holder, name, arguments.get("outputs") or {})
+        if arguments.get("log"):
+            service.store.update(job_collection(holder), name, lambda found: found.update(log=arguments["log"]))
         found = service.runner.set(job_collection(holder), name, {"seconds": None, **step}, now)
     else:
         stored = service.store.get(job_collection(holder), name)

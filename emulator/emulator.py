@@ -64,9 +64,12 @@ class Job:
         }
         self._move(status="Completed", outputs=dict(outputs or {}), metrics=dict(metrics or {}), files=encoded)
 
-    def fail(self, code: str = "UserError", message: str = "Execution failed.") -> None:
-        """Let the job fail; the reason is then in run history, as with the real service."""
-        self._move(status="Failed", error={"code": code, "message": message})
+    def fail(self, code: str = "UserError", message: str = "Execution failed.", log: str | None = None) -> None:
+        """Let the job fail; the reason is then in run history, as with the real service.
+
+        `log` is what the job wrote to its `std_log.txt`; without it, its statuses and the message.
+        """
+        self._move(status="Failed", error={"code": code, "message": message}, log=log)
 
     def cancel(self) -> None:
         """Let the job be Canceled, as if somebody had asked for it."""

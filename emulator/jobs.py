@@ -225,6 +225,8 @@ def _move_children(exchange: Exchange, job: Document) -> None:
         child["error"] = job["error"] if failed and place == 0 else None
         child["history"].append([child["status"], exchange.now])
         exchange.service.store.put(collection(exchange.workspace), name, child)
+        if child["status"] in TERMINAL:
+            exchange.service.write_log(exchange.workspace, name, child)
 
 
 def _stages(job: Document) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Around what it says of a missing asset, the SDK puts advice for users of its command line.
+_ADVICE = re.compile(r".*Details:\s*\(x\)\s*|\s*Resolutions:.*", re.DOTALL)
 
 
 def is_entity(spec: Any) -> bool:
@@ -186,7 +188,7 @@ def _text(error: Exception) -> str:
     text = _COLOURS.sub("", str(getattr(error, "message", None) or error))
     if isinstance(error, KeyError):
         text = f"{text} is missing or unknown."
-    return re.sub(r"\s*\n\s*", " ", _fields(text) or text).strip() or type(error).__name__
+    return re.sub(r"\s*\n\s*", " ", _fields(text) or _ADVICE.sub("", text)).strip() or type(error).__name__
 
 
 def _fields(text: str) -> str:

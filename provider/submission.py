@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import AzureMachineLearningError, NotFoundError, SpecError
+from .references import check_references
 from .sdk import quietly, sdk_errors
 from .states import JobOutcome
 from .task_run import TASK_RUN_TAG, TaskRun
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANCELING = "CancelRequested"
-# The SDK's words for computes that are not a resource of the workspace.
-_NO_COMPUTE = ("local", "serverless")
 
 
 @dataclass(slots=True)
@@ -94,7 +93,7 @@ class Submission:
             )
 
     async def _submit(self, entity: Any, name: str, number: int) -> Job:
-        await self._check_compute(entity)
+        await check_references(self.client, entity, noun="job")
         ti = self.task_run.context["ti"]
         entity.name = name
         entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
@@ -114,18 +113,6 @@ class Submission:
             if self.abandoned:
                 raise SpecError("The task was ended before its job was submitted.")
             ml.jobs.create_or_update(entity)
-
-    async def _check_compute(self, entity: Any) -> None:
-        """Look for the compute before code is uploaded and the job made."""
-        compute = getattr(entity, "compute", None)
-        if not isinstance(compute, str) or not compute or compute.lower() in _NO_COMPUTE or "/" in compute:
-            return
-        name = compute.removeprefix("azureml:")
-        try:
-            await self.client.get_resource("computes", name)
-        except NotFoundError:
-            workspace = self.client.connection.workspace.label
-            raise SpecError(f"The job's compute {name!r} does not exist in workspace {workspace}.") from None
 
 
 async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool:

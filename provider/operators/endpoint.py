@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import sdk
 from ..endpoints import Endpoint, EndpointType, check_endpoint_type
 from ..errors import SpecError
+from ..references import check_references
 from ..states import provisioning_failed
 from ..task_run import TASK_RUN_TAG, TaskRun
 from .resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
@@ -103,7 +104,8 @@ class AzureMachineLearningDeployEndpointOperator(ResourceOperator):
     :param timeout: how many seconds one try waits at most; None: for ever.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, id, status (provisioning state), tags, studio_url, endpoint_name, model (its id).
-    :raises SpecError: the SDK does not accept the spec, or the endpoint is being deleted; nothing was changed.
+    :raises SpecError: the SDK does not accept the spec, its model, environment or compute does not exist, or the
+        endpoint is being deleted; nothing was changed.
     :raises NotFoundError: there is no such endpoint.
     :raises ProvisioningFailedError: Azure could not deploy; with its reason.
     :raises WaitTimeoutError: it was not there within ``timeout``.
@@ -131,6 +133,7 @@ class AzureMachineLearningDeployEndpointOperator(ResourceOperator):
             if ours and not provisioning_failed(found["properties"].get("provisioningState")):
                 self.log.info("An earlier try of this task began with the %s.", which)
                 return which
+        await check_references(client, entity, noun="deployment")
         entity.tags = {**(entity.tags or {}), **task_run.tags()}
         body = await asyncio.to_thread(self._body, client.connection, entity)
         await self._change(context, client, which, "PUT", json=body, params={"api-version": which.api_version})

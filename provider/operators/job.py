@@ -155,8 +155,8 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, outputs
         (name -> type, uri, asset_name, asset_version), created_at, created_by; after waiting also metrics (name -> last
         value that the job logged with MLflow).
-    :raises SpecError: the SDK does not accept the spec, the compute does not exist, or the name is taken by another's
-        job; no job was submitted.
+    :raises SpecError: the SDK does not accept the spec, a compute, environment, component, data or model version that
+        it names does not exist, or the job's name is taken by another's job; no job was submitted.
     :raises RequestRefusedError: AzureML does not accept it.
     :raises JobFailedError: the job ended in Failed, Canceled or NotResponding; with the service's own reason, the
         failed parts of a pipeline, and the end of the log.

@@ -9,9 +9,13 @@ import pytest
 
 from airflow_provider_azureml.provider.errors import JobFailedError, NotFoundError, SpecError, WaitTimeoutError
 from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Invoke
+from airflow_provider_azureml.provider.operators.compute import (
+    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
+)
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningCreateEndpointOperator as Create
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator as Deploy
+from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
 
 FAST = {"poll_interval": 0.1}
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in place"])
@@ -23,6 +27,8 @@ BLUE = {"name": "blue", "endpoint_name": "scoring", "model": "azureml:fraud:1", 
 def invoke(ws: Any, task: Any, folder: Any) -> Any:
     """A runner that invokes the endpoint `scoring`, whose deployment is `blue`, with the data version sales:1."""
     task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
+    task(RegisterModel, model={"name": "fraud", "path": str(folder)}).run()
+    task(CreateCompute, compute={"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}, waiting=False).run()
     batch = {"endpoint_type": "batch", **FAST}
     task(Create, endpoint={"name": "scoring"}, **batch).run()
     task(Deploy, deployment=BLUE, **batch).run()

@@ -15,6 +15,9 @@ from airflow_provider_azureml.provider.errors import (
     SpecError,
     WaitTimeoutError,
 )
+from airflow_provider_azureml.provider.operators.compute import (
+    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
+)
 from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningCreateEndpointOperator as Create,
 )
@@ -24,6 +27,7 @@ from airflow_provider_azureml.provider.operators.endpoint import (
 from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningDeployEndpointOperator as Deploy,
 )
+from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
 from airflow_provider_azureml.provider.operators.traffic import (
     AzureMachineLearningSetEndpointTrafficOperator as SetTraffic,
 )
@@ -39,6 +43,14 @@ def deployment(name: str = "blue", endpoint_type: str = "online", **keys: Any) -
     if endpoint_type == "batch":
         return {**common, "compute": "azureml:cpu"}
     return {**common, "instance_type": "Standard_DS3_v2", "instance_count": 1}
+
+
+@pytest.fixture(autouse=True)
+def model(ws: Any, task: Any, folder: Any, azureml_emulator: Any) -> None:
+    """The version 1 of the model `fraud`, and the clusters that deployments name."""
+    task(RegisterModel, model={"name": "fraud", "path": str(folder)}).run()
+    task(CreateCompute, compute={"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}, waiting=False).run()
+    azureml_emulator.clear_calls()
 
 
 @pytest.fixture
@@ -122,7 +134,8 @@ def test_a_deployments_code_is_uploaded(ws, task, endpoint, folder, found):
     endpoint()
     (folder / "score.py").write_text("def init():\n    pass\n\ndef run(data):\n    return data\n")
     spec = deployment(
-        code_configuration={"code": str(folder), "scoring_script": "score.py"}, environment="azureml:sklearn:1"
+        code_configuration={"code": str(folder), "scoring_script": "score.py"},
+        environment="azureml://registries/azureml/environments/sklearn/versions/1",
     )
     task(Deploy, deployment=spec, **FAST).run()
     assert "/codes/" in found("blue")["properties"]["codeConfiguration"]["codeId"]
@@ -269,6 +282,20 @@ class TestBadInput:
             task(Deploy, deployment=deployment(), **FAST).run()
         assert not azureml_emulator.calls("PUT")
 
+    @pytest.mark.parametrize(
+        ("keys", "words"),
+        [
+            ({"model": "azureml:fraud:7"}, "The deployment's model 'fraud' version 7 does not exist in workspace"),
+            ({"environment": "azureml:none:1"}, "The deployment's environment 'none' version 1 does not exist"),
+        ],
+    )
+    def test_deploying_what_does_not_exist(self, ws, task, endpoint, azureml_emulator, keys, words):
+        endpoint()
+        azureml_emulator.clear_calls()
+        with pytest.raises(SpecError, match=words):
+            task(Deploy, deployment=deployment(**keys), **FAST).run()
+        assert not azureml_emulator.calls("PUT")
+
     def test_deploying_to_an_endpoint_that_is_being_deleted(self, ws, task, endpoint, azureml_emulator):
         endpoint()
         azureml_emulator.configure(operation_seconds=30)
@@ -297,6 +324,9 @@ class TestBadInput:
         [
             (Create, {"endpoint": {"name": "fraud", "auth_mod": "key"}}, "auth_mod"),
             (Deploy, {"deployment": {"name": "blue"}}, "endpoint_name"),
+            (Create, {"endpoint": {"name": "fraud"}, "on_difference": "ignore"}, "it can be 'warn', 'error' or"),
+            (Create, {"endpoint": {"name": "fraud"}, "endpoint_type": "serverless"}, "it can be 'online' or"),
+            (Delete, {"endpoint_name": "fraud", "if_missing": "error"}, "it can be 'ignore' or 'fail'"),
             (Deploy, {"deployment": {**deployment(), "instance_typ": "x"}}, "instance_typ"),
             (Delete, {"endpoint_name": "fraud", "endpoint_type": "serverless"}, "'serverless'; it can be 'online' or"),
         ],

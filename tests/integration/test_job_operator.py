@@ -17,6 +17,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_azureml.datasets import Kind
 from airflow_provider_azureml.provider import submission
 from airflow_provider_azureml.provider.errors import JobFailedError, SpecError, WaitTimeoutError
+from airflow_provider_azureml.provider.operators.compute import (
+    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
+)
+from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 
 ENVIRONMENT = "azureml://registries/azureml/environments/sklearn/versions/1"
@@ -92,6 +96,7 @@ class TestAJob:
     def test_code_is_uploaded_from_beside_the_yaml_and_its_templates_are_rendered(
         self, ws, task, folder, azureml_emulator, jobs
     ):
+        task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
         yaml = folder.parent / "job.yml"
         yaml.write_text(
             f"type: command\ncode: ./source\nenvironment: {ENVIRONMENT}\ndescription: of {{{{ ti.run_id }}}}\n"
@@ -292,6 +297,40 @@ class TestFailure:
             task(CreateJob, job=COMMAND, deferrable=deferrable, **WAIT).run()
 
     @both_ways
+    def test_it_ends_with_the_end_of_the_jobs_log(self, ws, task, azureml_emulator, at_deferral, deferrable):
+        azureml_emulator.script_jobs(["Running"])
+        at_deferral(lambda job: job.fail("ScriptError", "no such column: amount"))
+        with pytest.raises(
+            JobFailedError, match=r"(?s)The end of its log:\n.*Running\n.*Failed\nno such column: amount$"
+        ):
+            task(CreateJob, job=COMMAND, deferrable=deferrable, **WAIT).run()
+
+    def test_of_a_long_log_it_is_the_end(self, ws, submit, azureml_emulator, ask):
+        name, log = submit(["Running"]), "".join(f"line {number}\n" for number in range(1000))
+        azureml_emulator.job(name).fail(log=log)
+        assert ask(lambda client: client.history.end_of_log(name, size=100)) == log[-100:].strip()
+
+    def test_of_a_pipeline_it_names_the_parts_that_failed_and_shows_their_log(self, ws, task, azureml_emulator):
+        spec = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
+        task(CreateCompute, compute=spec, waiting=False).run()
+        azureml_emulator.script_jobs([{"status": "Failed", "error": {"code": "ScriptError", "message": "no column"}}])
+        steps = {
+            name: {"type": "command", "command": "x", "environment": ENVIRONMENT, "compute": "azureml:cpu"}
+            for name in ("prepare", "train")
+        }
+        with pytest.raises(JobFailedError) as caught:
+            task(CreateJob, job={"type": "pipeline", "jobs": steps}, **WAIT).run()
+        message = str(caught.value)
+        assert "Failed parts: prepare: ScriptError: no column." in message
+        assert message.partition("The end of its log:")[2].endswith("Failed\nno column")
+
+    def test_a_log_that_cannot_be_read_hides_nothing(self, ws, task, azureml_emulator):
+        azureml_emulator.script_jobs([{"status": "Failed", "error": {"code": "ScriptError", "message": "no column"}}])
+        azureml_emulator.misbehave("GET", "/details$", status=403)
+        with pytest.raises(JobFailedError, match=r"is Failed. ScriptError: no column See https://ml.azure.com\S+$"):
+            task(CreateJob, job=COMMAND, **WAIT).run()
+
+    @both_ways
     def test_a_job_that_takes_too_long_is_canceled(self, ws, task, azureml_emulator, jobs, deferrable):
         azureml_emulator.script_jobs(["Running"])
         with pytest.raises(WaitTimeoutError, match=r"did not end within 0.5 s; it was canceled"):
@@ -369,7 +408,31 @@ class TestKill:
         await trigger.on_kill()
 
 
+def reads(kind: str, path: str) -> dict[str, Any]:
+    return {"command": "cat ${{inputs.it}}", "inputs": {"it": {"type": kind, "path": path}}}
+
+
+def pipeline(**node: Any) -> dict[str, Any]:
+    return {"type": "pipeline", "jobs": {"train": {"type": "command", "compute": "azureml:cpu", **node}}}
+
+
+SWEEP = {
+    "type": "sweep",
+    "sampling_algorithm": "random",
+    "search_space": {"depth": {"type": "choice", "values": [1, 2]}},
+    "objective": {"goal": "maximize", "primary_metric": "f1"},
+    "limits": {"max_total_trials": 2},
+    "compute": "azureml:cpu",
+}
+
+
 class TestBadInput:
+    @pytest.fixture(autouse=True)
+    def cluster(self, ws, task, azureml_emulator):
+        spec = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
+        task(CreateCompute, compute=spec, waiting=False).run()
+        azureml_emulator.clear_calls()
+
     @pytest.mark.parametrize(
         ("spec", "words"),
         [
@@ -378,6 +441,14 @@ class TestBadInput:
             ({**COMMAND, "code": "./nowhere"}, ["code", "nowhere"]),
             ({**COMMAND, "type": "magic"}, ["Unsupported job type: magic"]),
             ({**COMMAND, "compute": "azureml:nowhere"}, ["compute 'nowhere' does not exist"]),
+            ({**COMMAND, "environment": "azureml:none:1"}, ["environment 'none' version 1 does not exist"]),
+            ({**COMMAND, **reads("uri_folder", "azureml:none:2")}, ["data asset 'none' version 2 does not exist"]),
+            ({**COMMAND, **reads("mlflow_model", "azureml:none:2")}, ["model 'none' version 2 does not exist"]),
+            ({**COMMAND, **reads("uri_folder", "azureml:none@latest")}, ["Asset none does not exist"]),
+            ({**SWEEP, "trial": {"command": "x", "environment": "azureml:none:1"}}, ["environment 'none' version 1"]),
+            (pipeline(component="azureml:none:1"), ["component 'none' version 1 does not exist"]),
+            (pipeline(command="x", environment="azureml:none:1"), ["environment 'none' version 1 does not exist"]),
+            (pipeline(**{**COMMAND, "compute": "azureml:nowhere"}), ["compute 'nowhere' does not exist"]),
             ("no.yml", ["no.yml", "No such file"]),
             (7, ["given as int"]),
         ],
