@@ -69,6 +69,7 @@ class Job:
     """
     An AzureML job's facts.
 
+    :param inputs: name -> ``{"type", "uri"}`` of what it reads; literals are left out.
     :param outputs: name -> ``{"type", "uri", "asset_name", "asset_version"}``; what AzureML does not say is None.
     :param created_at: ISO 8601.
     """
@@ -81,6 +82,7 @@ class Job:
     experiment_name: str = ""
     studio_url: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     created_at: str = ""
     created_by: str = ""
@@ -99,6 +101,11 @@ class Job:
             experiment_name=properties.get("experimentName") or "",
             studio_url=studio.get("endpoint") or "",
             tags=properties.get("tags") or {},
+            inputs={
+                name: {"type": value.get("jobInputType"), "uri": value["uri"]}
+                for name, value in (properties.get("inputs") or {}).items()
+                if value and value.get("uri")
+            },
             outputs={
                 name: {
                     "type": output.get("jobOutputType"),

@@ -32,8 +32,8 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
     :param fail_on_paused: fail when the job is paused; otherwise it is waited for until it goes on.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
-    :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, outputs
-        (name -> type, uri, asset_name, asset_version), created_at, created_by.
+    :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, inputs
+        (name -> type, uri), outputs (name -> type, uri, asset_name, asset_version), created_at, created_by.
     :raises JobFailedError: it ended in another way. With ``soft_fail`` or ``never_fail`` the task is skipped instead.
     :raises NotFoundError: there is no such job.
     :raises AirflowSensorTimeout: it did not end within ``timeout`` seconds.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import Asset
 
 from ...datasets.events import announce
+from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
 from ..specs import check_asset_spec, load_spec
 from .base import AzureMachineLearningBaseOperator
@@ -73,6 +74,11 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         connection = self.hook.get_workspace_connection()
         version = asyncio.run(self._register(context, connection, checked, folder))
         push_studio_url(context, version_url(connection, version))
+        from ..upload import is_remote
+
+        path = str(checked["path"])
+        path = path if "://" in path or is_remote(path) else str(folder / path)
+        self._lineage = TaskLineage(connection.workspace, [(path, self.kind)], [(version.id, self.kind)])
         self._announce(context, version)
         return version.to_dict()
 

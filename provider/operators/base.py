@@ -12,11 +12,13 @@ from ...datasets.events import announce
 from ...datasets.workspace import Kind
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
+from ..lineage import TaskLineage
 from ..links import AzureMachineLearningStudioLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import BaseOperatorLink, Context
 
     from ...datasets.events import AssetVersion
@@ -43,6 +45,7 @@ class AzureMachineLearningBaseOperator(BaseOperator):
         super().__init__(**kwargs)
         self.conn_id = conn_id
         self.workspace = workspace
+        self._lineage: TaskLineage | None = None
 
     @property
     def hook(self) -> AzureMachineLearningHook:
@@ -59,6 +62,10 @@ class AzureMachineLearningBaseOperator(BaseOperator):
         if isinstance(content, str) and "${{" in content:
             content = _EXPRESSION.sub(lambda found: "{% raw %}" + found[0] + "{% endraw %}", content)
         return super().render_template(content, *args, **kwargs)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
+        """Return what the task read and made, if it knows; Airflow's OpenLineage provider asks when the task ends."""
+        return self._lineage.for_openlineage() if self._lineage else None
 
     def _announce_to_outlets(self, context: Context, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
         """Announce versions on those of the task's outlets that stand for them: the asset, or its workspace's alias."""

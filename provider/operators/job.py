@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...datasets.workspace import Kind
 from .. import sdk
 from ..errors import JobFailedError, NotFoundError, WaitTimeoutError
+from ..lineage import TaskLineage
 from ..links import push_studio_url
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
@@ -51,6 +52,7 @@ class JobOperator(WaitingOperator):
         connection = self.hook.get_workspace_connection()
         job = asyncio.run(self._submit(context, connection))
         push_studio_url(context, job.studio_url)
+        self._lineage = TaskLineage.of_job(connection.workspace, job.to_dict(), [])
         if not self.waiting:
             return job.to_dict()
         trigger = AzureMachineLearningJobTrigger(
@@ -81,7 +83,9 @@ class JobOperator(WaitingOperator):
             raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self.timeout:g} s; {what}.") from None
         metrics, versions = self._ask(lambda client: _results(client, job))
         self.log.info("Job %s is %s.", name, job["status"])
-        self._announce_to_outlets(context, self.hook.get_workspace_connection().workspace, versions)
+        workspace = self.hook.get_workspace_connection().workspace
+        self._lineage = TaskLineage.of_job(workspace, job, [version.id for version in versions])
+        self._announce_to_outlets(context, workspace, versions)
         return {**job, "metrics": metrics}
 
     def on_kill(self) -> None:
@@ -152,9 +156,9 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         ``limits: {timeout: ...}`` in the job for a limit that AzureML keeps.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param workspace: the identity of the workspace, for asset events.
-    :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, outputs
-        (name -> type, uri, asset_name, asset_version), created_at, created_by; after waiting also metrics (name -> last
-        value that the job logged with MLflow).
+    :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, inputs
+        (name -> type, uri), outputs (name -> type, uri, asset_name, asset_version), created_at, created_by; after
+        waiting also metrics (name -> last value that the job logged with MLflow).
     :raises SpecError: the SDK does not accept the spec, a compute, environment, component, data or model version that
         it names does not exist, or the job's name is taken by another's job; no job was submitted.
     :raises RequestRefusedError: AzureML does not accept it.
