@@ -138,7 +138,9 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     the DAG's id unless the spec names one.
 
     **Ending the task** (mark failed, clear, execution_timeout, ``timeout``) cancels the job, in the worker and in the
-    triggerer, and only a job that this task run submitted. With ``waiting=False`` the job goes on by itself.
+    triggerer, and only a job that this task run submitted. With ``waiting=False`` the job goes on by itself. One gap is
+    Airflow's: it tells no trigger that its task was ended before the triggerer had taken it up, in the first second or
+    two of waiting, or while no triggerer runs.
 
     **Asset events.** Outputs with a ``name`` become versions of models or data assets when the job completes. Those are
     announced: with ``workspace=``, and also where ``outlets`` has ``ws.model(name)`` or ``ws.data(name)``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ..hook import AzureMachineLearningHook
@@ -9,6 +11,8 @@ from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
     from ..client import WorkspaceClient
+
+_KILL_SECONDS = 25  # less than Airflow gives, `[triggerer] on_kill_timeout`
 
 
 class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
@@ -41,7 +45,14 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         """Cancel the job, if it is this task's own; Airflow calls this only when a user ends the waiting task."""
         if self.owner is None:
             return
+        canceling = asyncio.create_task(self._cancel(self.owner))
+        while not canceling.done():
+            # Until this returns, Airflow 3.3 cancels the trigger again each second, and this with it.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(canceling)
+
+    async def _cancel(self, owner: str) -> None:
         from ..submission import cancel_own_job
 
-        async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
-            await cancel_own_job(client, self.job_name, self.owner)
+        async with asyncio.timeout(_KILL_SECONDS), AzureMachineLearningHook(self.conn_id).client() as client:
+            await cancel_own_job(client, self.job_name, owner)

@@ -347,6 +347,24 @@ class TestKill:
         assert len(azureml_emulator.calls("POST", "/cancel")) == 1
         assert jobs()[0]["properties"]["status"] in ("CancelRequested", "Canceled")
 
+    def test_the_triggerer_cancels_our_job_though_airflow_interrupts_it_each_second(
+        self, ws, task, azureml_emulator, jobs
+    ):
+        """Airflow's triggerer cancels a trigger's task in every round until it has ended, on_kill included."""
+        azureml_emulator.script_jobs(["Running"])
+        trigger = self.deferred(task(CreateJob, job=COMMAND, deferrable=True, **WAIT))
+        azureml_emulator.misbehave("GET", "/jobs/", latency=0.5, times=1)
+
+        async def kill() -> None:
+            killing = asyncio.create_task(asyncio.wait_for(trigger.on_kill(), timeout=30))
+            for _ in range(4):
+                await asyncio.sleep(0.1)
+                killing.cancel("__airflow_user_action__")
+            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+        asyncio.run(kill())
+        assert len(azureml_emulator.calls("POST", "/cancel")) == 1
+
     def test_a_trigger_of_somebody_elses_job_cancels_nothing(self, ws, task, azureml_emulator, submit):
         from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 

@@ -110,6 +110,11 @@ class Outsider:
         """Return one version."""
         return self._request("GET", f"{kind}/{name}/versions/{version}")
 
+    def jobs(self, run_id: str) -> list[str]:
+        """Return the names of the jobs whose tag `run` is this one."""
+        found = self._request("GET", "jobs")["value"]
+        return [body["name"] for body in found if (body["properties"].get("tags") or {}).get("run") == run_id]
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
