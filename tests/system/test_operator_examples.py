@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from airflow_rest import AirflowRest
@@ -27,7 +27,7 @@ EXAMPLES = (
 
 
 @pytest.fixture(scope="module")
-def run(airflow: StandaloneAirflow, emulator: Emulator) -> Iterator[Callable[[str], str]]:
+def run(airflow: StandaloneAirflow, emulator: Emulator) -> Callable[[str], str]:
     """Run an example to its end and return the run's id; with all that the examples take for granted.
 
     That is a cluster, a model, and a connection to a workspace in another subscription.
@@ -43,8 +43,6 @@ def run(airflow: StandaloneAirflow, emulator: Emulator) -> Iterator[Callable[[st
     extra = {**connection["extra"], "subscriptionId": other}
     body = {**connection, "connection_id": "azureml_other", "extra": json.dumps(extra)}
     rest.request("POST", "connections", json=body)
-    # A trigger that fires while the task's first process still ends makes Airflow fail the task (demo/standalone.py).
-    emulator.configure(job_seconds=8)
 
     def run(name: str) -> str:
         rest.wait_for_dags(f"example_{name}")
@@ -52,8 +50,7 @@ def run(airflow: StandaloneAirflow, emulator: Emulator) -> Iterator[Callable[[st
         rest.wait_for_run(f"example_{name}", run_id, timeout=300)
         return run_id
 
-    yield run
-    emulator.configure(job_seconds=2)
+    return run
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
