@@ -64,8 +64,9 @@ class BatchInvocation:
         """
         Return this task run's job: the one that an earlier try started if it goes on or has completed, or a new one.
 
-        Before each invocation its number is remembered, and the job carries a tag whose name holds it: by that a retry
-        finds the job whose name it never learned.
+        The job's name is remembered as soon as the service has told it. Before each invocation its number is
+        remembered, and the job carries a tag whose name holds it: by that a retry finds the job whose name it never
+        learned.
 
         :raises SpecError: an input cannot be; nothing was started.
         :raises NotFoundError: there is no such endpoint, deployment or data version.
@@ -73,7 +74,7 @@ class BatchInvocation:
         memory = self.task_run.remember()
         self.owner = memory["id"]
         number = memory.get("job_number", 0)
-        if number and (job := await self._started(number)):
+        if number and (job := await self._known(memory.get("job")) or await self._started(number)):
             if job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
                 log.info("An earlier try of this task started job %s, which is %s; it is used.", job.name, job.status)
                 return job
@@ -93,7 +94,7 @@ class BatchInvocation:
                 "tags": tags,
             }
         }
-        self.task_run.remember(job_number=number)
+        self.task_run.remember(job_number=number, job=None)
         name = await self._invoke(url, body, number)
         self.task_run.remember(job=name)
         self.name = name
@@ -106,8 +107,16 @@ class BatchInvocation:
     def _tag(self, number: int) -> str:
         return f"{TAG_PREFIX}{self.owner}.{number}"
 
+    async def _known(self, name: str | None) -> Job | None:
+        """Return the job whose name an earlier try learned."""
+        self.name = name or ""
+        try:
+            return await self.client.get_job(name) if name else None
+        except NotFoundError:
+            return None
+
     async def _started(self, number: int) -> Job | None:
-        """Return the job of an invocation, if there is one."""
+        """Return the job of an invocation whose answer was lost, if there is one."""
         async for job in self.client.list_jobs(tag=self._tag(number)):
             self.name = job.name
             self.task_run.remember(job=job.name)

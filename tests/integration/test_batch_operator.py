@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_azureml.provider.errors import JobFailedError, NotFoundError, SpecError, WaitTimeoutError
+from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Invoke
 from airflow_provider_azureml.provider.operators.compute import (
     AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
@@ -16,6 +17,7 @@ from airflow_provider_azureml.provider.operators.data import AzureMachineLearnin
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningCreateEndpointOperator as Create
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator as Deploy
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
+from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 
 FAST = {"poll_interval": 0.1}
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in place"])
@@ -61,7 +63,10 @@ def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, defe
 def test_a_retry_finds_the_job_and_a_cleared_task_starts_another(invoke, azureml_emulator, jobs):
     azureml_emulator.script_jobs(["Completed"])
     runner = invoke()
-    assert runner.run()["name"] == runner.run()["name"]
+    first = runner.run()["name"]
+    azureml_emulator.clear_calls()
+    assert runner.run()["name"] == first
+    assert not azureml_emulator.calls("GET", "/jobs$"), "its name is known: nothing is looked for"
     runner.clear()
     runner.run()
     assert len(jobs()) == 2
@@ -110,6 +115,18 @@ def test_the_triggerer_cancels_its_job(invoke, azureml_emulator, jobs):
     with pytest.raises(JobFailedError, match="is Canceled"):
         runner.run()
     assert len(azureml_emulator.calls("POST", "/cancel")) == 1
+
+
+def test_its_job_is_canceled_also_if_the_service_does_not_keep_the_tags(invoke, azureml_emulator):
+    from azure.ai.ml import Input
+
+    azureml_emulator.script_jobs(["Running"])
+    inputs = {"sales": Input(path="azureml://datastores/d/paths/p")}
+    with AzureMachineLearningHook("azureml").ml_client() as ml:
+        name = ml.batch_endpoints.invoke("scoring", deployment_name="blue", inputs=inputs).name
+    trigger = AzureMachineLearningJobTrigger(conn_id="azureml", poll_interval=1, job_name=name, owner="a task run")
+    asyncio.run(trigger.on_kill())
+    assert len(azureml_emulator.calls("POST", f"/jobs/{name}/cancel")) == 1
 
 
 @pytest.mark.parametrize(
