@@ -496,3 +496,66 @@ class TestBadInput:
         monkeypatch.setenv("AIRFLOW_CONN_AZUREML", json.dumps(connection))
         with pytest.raises(Exception, match="role on the workspace"):
             task(CreateJob, job=COMMAND).run()
+
+
+def kinds(folder: Any) -> dict[str, dict[str, Any]]:
+    """A job of each kind that AzureML runs."""
+    step = {"command": "x", "environment": ENVIRONMENT}
+    rows = {"type": "mltable", "path": "azureml://datastores/workspaceblobstore/paths/rows/"}
+    (folder / "main.py").write_text("")
+    return {
+        "Command": COMMAND,
+        "Sweep": {**SWEEP, "trial": step},
+        "AutoML": {
+            "type": "automl",
+            "task": "classification",
+            "primary_metric": "accuracy",
+            "target_column_name": "kind",
+            "training_data": rows,
+            "compute": "azureml:cpu",
+        },
+        "Pipeline": {
+            "type": "pipeline",
+            "jobs": {
+                "one": {"type": "command", "compute": "azureml:cpu", **step},
+                "many": {
+                    "type": "parallel",
+                    "compute": "azureml:cpu",
+                    "mini_batch_size": "1",
+                    "input_data": "${{inputs.rows}}",
+                    "inputs": {"rows": {**rows, "mode": "direct"}},
+                    "resources": {"instance_count": 2},
+                    "task": {
+                        "type": "run_function",
+                        "code": str(folder),
+                        "entry_script": "main.py",
+                        "environment": ENVIRONMENT,
+                    },
+                },
+            },
+        },
+        "Spark": {
+            "type": "spark",
+            "code": str(folder),
+            "entry": {"file": "main.py"},
+            "resources": {"instance_type": "standard_e4s_v3", "runtime_version": "3.4"},
+            "conf": {
+                "spark.driver.cores": 1,
+                "spark.driver.memory": "2g",
+                "spark.executor.cores": 2,
+                "spark.executor.memory": "2g",
+                "spark.executor.instances": 2,
+            },
+            "identity": {"type": "managed"},
+        },
+    }
+
+
+@pytest.mark.parametrize("kind", ["Command", "Sweep", "AutoML", "Pipeline", "Spark"])
+def test_every_kind_of_job_is_submitted_and_waited_for(ws, task, folder, azureml_emulator, kind):
+    cluster = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
+    task(CreateCompute, compute=cluster, waiting=False).run()
+    azureml_emulator.script_jobs([("Running", 0.2), "Completed"])
+    job = task(CreateJob, job=kinds(folder)[kind], deferrable=True, **WAIT).run()
+    assert (job["type"], job["status"]) == (kind, "Completed")
+    assert azureml_emulator.unknown_routes == []
