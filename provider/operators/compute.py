@@ -108,11 +108,11 @@ class SwitchComputeOperator(ResourceOperator):
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> Compute:  # noqa: ARG002
+    async def _begin(self, context: Context, client: WorkspaceClient) -> Compute:
         compute = Compute(self.compute_name)
         if await self._must_act(compute, client):
             try:
-                await client.change_resource("POST", *compute.path, self.action)
+                await self._change(context, client, compute, "POST", self.action)
             except RequestRefusedError:
                 # If the answer to an attempt before this one was lost, this one came too late.
                 if await self._must_act(compute, client):

@@ -58,10 +58,10 @@ class ResourceOperator(WaitingOperator):
             return resource, resource.facts(connection, body) if body else resource.gone
 
     async def _change(
-        self, context: Context, client: WorkspaceClient, resource: Resource, method: str, **arguments: Any
+        self, context: Context, client: WorkspaceClient, resource: Resource, method: str, *action: str, **arguments: Any
     ) -> None:
         """Ask ARM for it, and keep where the operation says how it went."""
-        answer = await client.change_resource(method, *resource.path, **arguments)
+        answer = await client.change_resource(method, *resource.path, *action, **arguments)
         TaskRun(context).remember(operation=answer.headers.get("azure-asyncoperation"))
 
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:

@@ -305,3 +305,15 @@ class TestBadInput:
         connection = azureml_emulator.connection
         connection = {**connection, **changes, "extra": {**connection["extra"], **(extra or {})}}
         monkeypatch.setenv("AIRFLOW_CONN_AZUREML", json.dumps(connection))
+
+
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.MODEL])
+def test_sigkill_after_any_call_leaves_one_version_of_whole_files(
+    ws, task, folder, blobs, ask, kill_at_each_call, kind
+):
+    spec = {"name": "sales", "path": str(folder)}
+    runner = task(CreateData, data_asset=spec) if kind is Kind.DATA else task(RegisterModel, model=spec)
+    assert kill_at_each_call(runner) > 6
+    (version,) = ask(lambda client: client.list_versions(kind, "sales"))
+    prefix = version.path.partition("/paths/")[2].rstrip("/")
+    assert blobs() == {f"{prefix}/a.txt": b"alpha", f"{prefix}/nested/b.txt": b"beta"}

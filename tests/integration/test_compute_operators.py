@@ -130,18 +130,23 @@ def test_azure_goes_on_when_the_task_has_waited_long_enough(ws, task, azureml_em
         azureml_emulator.configure(operation_seconds=0.5)
 
 
-@pytest.mark.parametrize("operator", ["create", "delete", "stop"])
+@pytest.mark.parametrize("operator", ["create", "delete", "stop", "start"])
 def test_sigkill_after_any_call_acts_once(ws, task, azureml_emulator, kill_at_each_call, compute, operator):
     if operator != "create":
         task(Create, compute=INSTANCE, **FAST).run()
+    if operator == "start":
+        task(Stop, compute_name="box", **FAST).run()
     azureml_emulator.clear_calls()
     runner = {
         "create": lambda: task(Create, compute=INSTANCE, on_difference="error", **FAST),
         "delete": lambda: task(Delete, compute_name="box", if_missing="fail", **FAST),
         "stop": lambda: task(Stop, compute_name="box", **FAST),
+        "start": lambda: task(Start, compute_name="box", **FAST),
     }[operator]()
     assert kill_at_each_call(runner) >= 3
-    acted = [call for call in azureml_emulator.calls() if re.search("PUT|DELETE|/stop", call["method"] + call["path"])]
+    acted = [
+        call for call in azureml_emulator.calls() if re.search("PUT|DELETE|/stop|/start", call["method"] + call["path"])
+    ]
     assert len(acted) == 1
 
 
