@@ -16,7 +16,7 @@ both_ways = pytest.mark.parametrize("way", ["deferred", "in_place"])
 
 @pytest.fixture(autouse=True)
 def _jobs_stay_where_they_are_put(emulator: Emulator) -> None:
-    emulator.script_jobs([("Running", None)], name="^train-")
+    emulator.script_jobs([("Running", None)], name="^outlived-")
 
 
 def start(rest: AirflowRest, outsider: Outsider, way: str) -> tuple[str, str]:
@@ -25,8 +25,8 @@ def start(rest: AirflowRest, outsider: Outsider, way: str) -> tuple[str, str]:
     rest.wait_for_dags(dag_id)
     run_id = rest.trigger(dag_id)
     state = "deferred" if way == "deferred" else "running"
-    rest.wait_for_task(dag_id, run_id, "train", state=state)
-    job = until(lambda: outsider.jobs(run_id), 60, lambda: rest.log(dag_id, run_id, "train", try_number=1))
+    rest.wait_for_task(dag_id, run_id, "outlived", state=state)
+    job = until(lambda: outsider.jobs(run_id), 60, lambda: rest.log(dag_id, run_id, "outlived", try_number=1))
     return run_id, job[0]
 
 
@@ -34,13 +34,13 @@ def test_a_worker_that_is_killed_leaves_its_job_to_the_retry(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
     run_id, job = start(rest, outsider, "in_place")
-    os.kill(rest.task("job_submitted_in_place", run_id, "train")["pid"], signal.SIGKILL)
-    until(lambda: rest.task("job_submitted_in_place", run_id, "train")["try_number"] == 2, 60, lambda: "no second try")
+    os.kill(rest.task("job_submitted_in_place", run_id, "outlived")["pid"], signal.SIGKILL)
+    until(lambda: rest.task("job_submitted_in_place", run_id, "outlived")["try_number"] == 2, 60, lambda: "no second try")
     emulator.job(job).complete()
 
     rest.wait_for_run("job_submitted_in_place", run_id)
     assert outsider.jobs(run_id) == [job]
-    assert rest.xcom("job_submitted_in_place", run_id, "train")["name"] == job
+    assert rest.xcom("job_submitted_in_place", run_id, "outlived")["name"] == job
 
 
 def test_a_deferred_task_outlives_all_of_airflow(
@@ -57,7 +57,7 @@ def test_a_deferred_task_outlives_all_of_airflow(
 
     rest.wait_for_run("job_submitted_deferred", run_id)
     assert outsider.jobs(run_id) == [job]
-    assert rest.task("job_submitted_deferred", run_id, "train")["try_number"] == 1
+    assert rest.task("job_submitted_deferred", run_id, "outlived")["try_number"] == 1
 
 
 @both_ways
@@ -67,7 +67,7 @@ def test_marking_the_task_failed_cancels_its_job(
     run_id, job = start(rest, outsider, way)
     # The task has looked at its job; Airflow tells no trigger that it was killed before it ran.
     emulator.wait_for_call("GET", f"/jobs/{job}$", count=4, timeout=60)
-    rest.mark(f"job_submitted_{way}", run_id, "train", "failed")
+    rest.mark(f"job_submitted_{way}", run_id, "outlived", "failed")
     until(lambda: emulator.job(job).status in ("CancelRequested", "Canceled"), 60, lambda: "the job goes on")
     assert len(emulator.calls("POST", f"/jobs/{job}/cancel")) == 1
     assert outsider.jobs(run_id) == [job]

@@ -9,7 +9,7 @@ from airflow_provider_azureml.provider.operators.job import AzureMachineLearning
 for way in ("deferred", "in_place"):
     with DAG(f"job_submitted_{way}", schedule=None):
         AzureMachineLearningCreateJobOperator(
-            task_id="train",
+            task_id="outlived",
             conn_id="azureml",
             job={
                 "type": "command",
