@@ -35,7 +35,9 @@ def test_a_worker_that_is_killed_leaves_its_job_to_the_retry(
 ) -> None:
     run_id, job = start(rest, outsider, "in_place")
     os.kill(rest.task("job_submitted_in_place", run_id, "outlived")["pid"], signal.SIGKILL)
-    until(lambda: rest.task("job_submitted_in_place", run_id, "outlived")["try_number"] == 2, 60, lambda: "no second try")
+    until(
+        lambda: rest.task("job_submitted_in_place", run_id, "outlived")["try_number"] == 2, 60, lambda: "no second try"
+    )
     emulator.job(job).complete()
 
     rest.wait_for_run("job_submitted_in_place", run_id)
