@@ -287,7 +287,7 @@ async def test_watchers_with_tags_share_a_call_for_each_model(ws, triggerer, put
     azureml_emulator.clear_calls()
     await polled(azureml_emulator, times=4)
     lists = len(azureml_emulator.calls("GET", path="/models$"))
-    # One for each list, and one whose list came before the calls were cleared; three times as many if they did not share.
+    # One for each list, and one whose list came before the calls were cleared; three times as many unless shared.
     assert len(azureml_emulator.calls("GET", path="/fraud/versions$")) <= lists + 1
 
 
