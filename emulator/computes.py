@@ -45,7 +45,7 @@ def _gone(compute: Document, now: float) -> bool:
     return compute["gone"] is not None and compute["gone"] <= now
 
 
-def _common(compute: Document, state: str) -> Properties:
+def _common(compute: Document, state: str, errors: list[Properties] | None) -> Properties:
     sent = compute["sent"]["properties"]
     return {
         "createdOn": timestamp(compute["created"]),
@@ -56,7 +56,7 @@ def _common(compute: Document, state: str) -> Properties:
         "computeType": sent["computeType"],
         "computeLocation": compute["sent"].get("location"),
         "provisioningState": state,
-        "provisioningErrors": None,  # its place; _render fills it in
+        "provisioningErrors": errors,
         "isAttachedCompute": False,
     }
 
@@ -82,8 +82,7 @@ def _render(holder: Holder, name: str, compute: Document, now: float) -> dict[st
     if compute["sent"]["properties"]["computeType"] == "ComputeInstance" or sent.get("identity"):
         identity = {"principalId": _guid(name), "tenantId": _guid(holder.guid)}
         body["identity"] = {"type": "SystemAssigned", **identity, **(sent.get("identity") or {})}
-    body["properties"] = {**_common(compute, state), **particular(compute, now, ready=ready)}
-    body["properties"]["provisioningErrors"] = errors
+    body["properties"] = {**_common(compute, state, errors), **particular(compute, now, ready=ready)}
     return body
 
 

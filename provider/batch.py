@@ -110,10 +110,7 @@ class BatchInvocation:
     async def _known(self, name: str | None) -> Job | None:
         """Return the job whose name an earlier try learned."""
         self.name = name or ""
-        try:
-            return await self.client.get_job(name) if name else None
-        except NotFoundError:
-            return None
+        return await self.client.find_job(name) if name else None
 
     async def _started(self, number: int) -> Job | None:
         """Return the job of an invocation whose answer was lost, if there is one."""

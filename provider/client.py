@@ -106,6 +106,13 @@ class WorkspaceClient:
         """
         return await self._get("".join(f"/{_segment(part)}" for part in path))
 
+    async def find_resource(self, *path: str) -> dict[str, Any] | None:
+        """Return the same, or None if it does not exist."""
+        try:
+            return await self.get_resource(*path)
+        except NotFoundError:
+            return None
+
     async def change_resource(
         self, method: str, *path: str, json: Any = None, params: dict[str, str] | None = None
     ) -> Answer:
@@ -212,6 +219,13 @@ class WorkspaceClient:
         :raises NotFoundError: there is none of that name.
         """
         return Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
+
+    async def find_job(self, name: str) -> Job | None:
+        """Return a job, or None if there is none of that name."""
+        try:
+            return await self.get_job(name)
+        except NotFoundError:
+            return None
 
     async def list_jobs(self, *, tag: str | None = None) -> AsyncIterator[Job]:
         """

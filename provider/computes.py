@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .links import resource_url
-from .resources import DELETED, PROVISIONED, Resource
+from .resources import DELETED, PROVISIONED, Resource, error_text
 
 if TYPE_CHECKING:
     from .client import WorkspaceClient
@@ -64,5 +64,5 @@ class Compute(Resource):
         """Return why Azure failed, if it says so."""
         properties = body["properties"]
         reasons = [properties.get("provisioningErrors"), (properties.get("properties") or {}).get("errors")]
-        errors = [reason.get("error") or reason for some in reasons for reason in some or ()]
-        return " ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)
+        errors = [reason if reason.get("error") else {"error": reason} for some in reasons for reason in some or ()]
+        return " ".join(error_text(error) for error in errors)

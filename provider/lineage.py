@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.workspace import Kind, Registry, Workspace
+from .shapes import kind_of_type
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -44,7 +45,7 @@ class TaskLineage:
         :param job: its facts, as :meth:`Job.to_dict` gives them.
         :param versions: ids of the versions that AzureML made of its outputs.
         """
-        inputs = [(each["uri"], _kind(each["type"])) for each in job["inputs"].values()]
+        inputs = [(each["uri"], kind_of_type(each["type"])) for each in job["inputs"].values()]
         # What the job wrote has its uri only; "default" is its logs.
         plain = [
             (each["uri"], Kind.DATA)
@@ -114,7 +115,3 @@ def _elsewhere(uri: str) -> Dataset:
     path = path.partition("?")[0]  # a signature is nobody's business
     authority, _, name = path.partition("/")
     return Dataset(namespace=f"{scheme}://{authority}", name=name.rstrip("/") or "/")
-
-
-def _kind(input_type: str | None) -> Kind:
-    return Kind.MODEL if (input_type or "").endswith("_model") else Kind.DATA

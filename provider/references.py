@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .errors import NotFoundError, SpecError
+from .errors import SpecError
 from .sdk import is_entity
+from .shapes import kind_of_type
 
 if TYPE_CHECKING:
     from .client import WorkspaceClient
@@ -29,13 +30,11 @@ async def check_references(client: WorkspaceClient, entity: Any, *, noun: str) -
     :raises SpecError: one of them does not exist.
     """
     for path in sorted(set(_references(entity))):
-        try:
-            await client.get_resource(*path)
-        except NotFoundError:
+        if await client.find_resource(*path) is None:
             kind = "data asset" if path[0] == "data" else path[0].removesuffix("s")
             what = " version ".join([f"{kind} {path[1]!r}", *path[3:]])
             workspace = client.connection.workspace.label
-            raise SpecError(f"The {noun}'s {what} does not exist in workspace {workspace}. Nothing was made.") from None
+            raise SpecError(f"The {noun}'s {what} does not exist in workspace {workspace}. Nothing was made.")
 
 
 def _references(entity: Any) -> Iterator[tuple[str, ...]]:
@@ -47,8 +46,8 @@ def _references(entity: Any) -> Iterator[tuple[str, ...]]:
     yield from _versions("models", getattr(entity, "model", None))
     for value in _values(entity, "inputs"):
         value = getattr(value, "_data", None) or value  # inside a pipeline the SDK wraps inputs
-        kind = "models" if str(getattr(value, "type", "")).endswith("_model") else "data"
-        yield from _versions(kind, getattr(value, "path", None))
+        kind = kind_of_type(getattr(value, "type", None))
+        yield from _versions(kind.collection, getattr(value, "path", None))
     component = getattr(entity, "component", None)
     yield from _versions("components", component)
     # The SDK's nodes answer to any attribute, so only a sweep is asked for its trial.

@@ -61,10 +61,12 @@ class Resource(ABC):
 
     async def find(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return it as ARM describes it, or None if there is none."""
-        try:
-            return await client.get_resource(*self.path)
-        except NotFoundError:
-            return None
+        return await client.find_resource(*self.path)
+
+    async def now(self, client: WorkspaceClient) -> dict[str, Any]:
+        """Return its facts, whatever its state."""
+        body = await self.find(client)
+        return self.facts(client.connection, body) if body else self.gone
 
     async def existing(self, client: WorkspaceClient) -> dict[str, Any]:
         """
@@ -121,11 +123,18 @@ async def operation_error(client: WorkspaceClient, url: str) -> str:
     :param url: of the operation, as the answer to the call that began it gave it (``Azure-AsyncOperation``).
     """
     try:
-        error = (await client.request("GET", url)).get("error")
+        body = await client.request("GET", url)
     except AzureMachineLearningError as refusal:
         log.info("The operation does not say why: %s", refusal)
         return ""
-    return f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else ""
+    return error_text(body) if isinstance(body.get("error"), dict) else ""
+
+
+def error_text(body: dict[str, Any]) -> str:
+    """Return ``code: message`` of an ARM error body."""
+    from .transport import describe_error
+
+    return ": ".join(describe_error(body))
 
 
 def differences(asked: Any, found: Any, path: str = "") -> list[str]:

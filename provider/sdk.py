@@ -56,14 +56,13 @@ def field(spec: Any) -> Any:
     return Entity(spec) if is_entity(spec) else spec
 
 
-def load_entity(load: str, spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any]) -> Any:
+def load_entity(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any]) -> Any:
     """
     Return an azure-ai-ml entity for a spec.
 
-    :param load: the name of the SDK's function for this kind: ``load_job``, ``load_compute`` ...
     :param spec: a dict or path to YAML (CLI v2 schema), an entity, or a callable that returns one of them. An entity is
         copied, as it is going to be changed.
-    :param noun: what it describes, for messages.
+    :param noun: what it describes: ``job``, ``online endpoint``; the SDK's function for it is named ``load_...`` so.
     :param folder: what relative paths in a dict start from; those in YAML start at its own folder.
     :param render: renders Jinja templates in YAML, and in what a callable returned.
     :raises SpecError: the file cannot be read, or the SDK does not accept the spec; with the SDK's own reasons.
@@ -83,7 +82,8 @@ def load_entity(load: str, spec: Any, *, noun: str, folder: Path, render: Callab
     with quietly(), sdk_errors(noun):
         import azure.ai.ml
 
-        return _based(getattr(azure.ai.ml, load)(io.StringIO(text), relative_origin=str(folder / "spec.yml")), folder)
+        load = getattr(azure.ai.ml, f"load_{noun.replace(' ', '_')}")
+        return _based(load(io.StringIO(text), relative_origin=str(folder / "spec.yml")), folder)
 
 
 def _based(entity: Any, folder: Path) -> Any:

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import NotFoundError, SpecError
+from .errors import SpecError
 from .sdk import quietly, sdk_errors
 from .task_run import TASK_RUN_TAG, TaskRun
 
@@ -70,19 +70,13 @@ class SdkVersion:
         return made
 
     async def _find(self, name: str, version: str) -> dict[str, Any] | None:
-        try:
-            return await self.client.get_resource(self.collection, name, "versions", version)
-        except NotFoundError:
-            return None
+        return await self.client.find_resource(self.collection, name, "versions", version)
 
     def _is_ours(self, body: dict[str, Any]) -> bool:
         return bool((body["properties"].get("tags") or {}).get(TASK_RUN_TAG) == self.task_run.remember()["id"])
 
     async def _next_version(self, name: str) -> str:
-        try:
-            container = await self.client.get_resource(self.collection, name)
-        except NotFoundError:
-            return "1"
+        container = await self.client.find_resource(self.collection, name) or {}
         return str((container.get("properties") or {}).get("nextVersion") or "1")
 
     def _create(self, entity: Any) -> None:

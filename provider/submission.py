@@ -64,7 +64,7 @@ class Submission:
         self.owner = memory["id"]
         number = memory.get("job_number", 1)
         if remembered := memory.get("job"):
-            if (job := await self._find(remembered)) is None:
+            if (job := await self.client.find_job(remembered)) is None:
                 return await self._submit(await asyncio.to_thread(self.load), remembered, number)
             self._check_ours(job)
             if job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
@@ -76,15 +76,9 @@ class Submission:
         entity = await asyncio.to_thread(self.load)
         name = entity.name or f"{_slug(self.task_run.context['ti'].task_id)}-{memory['id']}"
         name = name if number == 1 else f"{name}-{number}"
-        if entity.name and (taken := await self._find(name)):
+        if entity.name and (taken := await self.client.find_job(name)):
             self._check_ours(taken)
         return await self._submit(entity, name, number)
-
-    async def _find(self, name: str) -> Job | None:
-        try:
-            return await self.client.get_job(name)
-        except NotFoundError:
-            return None
 
     def _check_ours(self, job: Job) -> None:
         if job.tags.get(TASK_RUN_TAG) != self.task_run.remember()["id"]:

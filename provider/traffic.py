@@ -19,7 +19,12 @@ def check_traffic(traffic: Any) -> dict[str, int]:
         raise SpecError(f"traffic must map deployments to whole percentages, not {traffic!r}.") from None
     if any(share < 0 for share in shares.values()) or sum(shares.values()) not in (0, 100):
         raise SpecError(f"The traffic {shares} adds up to {sum(shares.values())}, not to 100. Nothing was changed.")
-    return {name: share for name, share in shares.items() if share}
+    return served(shares)
+
+
+def served(traffic: dict[str, int]) -> dict[str, int]:
+    """Return a traffic without the deployments that get nothing: so are two of them the same, or not."""
+    return {name: share for name, share in traffic.items() if share}
 
 
 def next_traffic(now: dict[str, int], goal: dict[str, int], step: int | None) -> dict[str, int]:
@@ -41,4 +46,4 @@ def next_traffic(now: dict[str, int], goal: dict[str, int], step: int | None) ->
             part = min(left, max(0, sign * difference))
             shares[name] += sign * part
             left -= part
-    return {name: share for name, share in shares.items() if share}
+    return served(shares)

@@ -10,9 +10,9 @@ from airflow.sdk import BaseOperator
 
 from ...datasets.events import announce
 from ...datasets.workspace import Kind
+from .. import sdk
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
-from ..lineage import TaskLineage
 from ..links import AzureMachineLearningStudioLink
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
+    from ..lineage import TaskLineage
 
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 
@@ -56,6 +57,12 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     def _dag_folder(self) -> Path:
         """The folder of the DAG file: what relative paths in a spec start from."""
         return Path(self.dag.fileloc).parent
+
+    def _load_entity(self, context: Context, spec: Any, noun: str) -> Any:
+        """Return a spec as the SDK's entity; see ``sdk.load_entity``."""
+        return sdk.load_entity(
+            spec, noun=noun, folder=self._dag_folder, render=lambda value: self.render_template(value, context)
+        )
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render Jinja templates as Airflow does, but leave AzureML's own ``${{inputs.data}}`` alone."""

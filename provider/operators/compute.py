@@ -58,13 +58,7 @@ class AzureMachineLearningCreateComputeResourceOperator(CreateResourceOperator):
         self.compute = sdk.field(compute)
 
     def _load(self, context: Context, connection: WorkspaceConnection) -> tuple[Compute, dict[str, Any]]:
-        entity = sdk.load_entity(
-            "load_compute",
-            self.compute,
-            noun="compute",
-            folder=self._dag_folder,
-            render=lambda value: self.render_template(value, context),
-        )
+        entity = self._load_entity(context, self.compute, "compute")
         with sdk.quietly(), sdk.sdk_errors("compute"):
             entity._set_full_subnet_name(connection.workspace.subscription_id, connection.workspace.resource_group)
             return Compute(entity.name), entity._to_rest_object().as_dict()

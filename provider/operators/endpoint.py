@@ -61,7 +61,8 @@ class AzureMachineLearningCreateEndpointOperator(CreateResourceOperator):
         self.endpoint_type = endpoint_type
 
     def _load(self, context: Context, connection: WorkspaceConnection) -> tuple[Endpoint, dict[str, Any]]:
-        entity = _entity(self, context, self.endpoint, "endpoint")
+        check_endpoint_type(self.endpoint_type)
+        entity = self._load_entity(context, self.endpoint, f"{self.endpoint_type} endpoint")
         with sdk.quietly(), sdk.sdk_errors("endpoint"):
             write = getattr(entity, f"_to_rest_{self.endpoint_type}_endpoint", None)
             if write is None:
@@ -120,7 +121,9 @@ class AzureMachineLearningDeployEndpointOperator(ResourceOperator):
         self.endpoint_type = endpoint_type
 
     async def _begin(self, context: Context, client: WorkspaceClient) -> Endpoint:
-        entity = await asyncio.to_thread(_entity, self, context, self.deployment, "deployment")
+        check_endpoint_type(self.endpoint_type)
+        noun = f"{self.endpoint_type} deployment"
+        entity = await asyncio.to_thread(self._load_entity, context, self.deployment, noun)
         if not entity.endpoint_name or not entity.name:
             raise SpecError("The deployment needs a 'name' and an 'endpoint_name'.")
         which = Endpoint(
@@ -187,15 +190,3 @@ class AzureMachineLearningDeleteEndpointOperator(DeleteResourceOperator):
             endpoint_type=self.endpoint_type,
             deployment_name=self.deployment_name,
         )
-
-
-def _entity(operator: Any, context: Context, spec: Any, noun: str) -> Any:
-    """Return a spec as the SDK's entity: an endpoint or deployment of the operator's type."""
-    check_endpoint_type(operator.endpoint_type)
-    return sdk.load_entity(
-        f"load_{operator.endpoint_type}_{noun}",
-        spec,
-        noun=f"{operator.endpoint_type} {noun}",
-        folder=operator._dag_folder,
-        render=lambda value: operator.render_template(value, context),
-    )

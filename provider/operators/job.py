@@ -13,6 +13,7 @@ from .. import sdk
 from ..errors import JobFailedError, NotFoundError, WaitTimeoutError
 from ..lineage import TaskLineage
 from ..links import push_studio_url
+from ..shapes import kind_of_type
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
 from .waiting import WaitingOperator
@@ -185,13 +186,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         return Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
 
     def _load(self, context: Context) -> Any:
-        return sdk.load_entity(
-            "load_job",
-            self.job,
-            noun="job",
-            folder=self._dag_folder,
-            render=lambda value: self.render_template(value, context),
-        )
+        return self._load_entity(context, self.job, "job")
 
 
 def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
@@ -201,13 +196,9 @@ def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
     found: list[Asset | AssetAlias] = []
     for output in (spec.get("outputs") or {}).values():
         if isinstance(output, dict) and isinstance(name := output.get("name"), str):
-            kind = _kind(output.get("type"))
+            kind = kind_of_type(output.get("type"))
             found.append(workspace.alias(kind) if "{{" in name or "{%" in name else workspace.asset(kind, name))
     return found
-
-
-def _kind(output_type: str | None) -> Kind:
-    return Kind.MODEL if (output_type or "").endswith("_model") else Kind.DATA
 
 
 async def _results(client: WorkspaceClient, job: dict[str, Any]) -> tuple[dict[str, float], list[AssetVersion]]:
@@ -225,7 +216,7 @@ async def _results(client: WorkspaceClient, job: dict[str, Any]) -> tuple[dict[s
 
 async def _registered(client: WorkspaceClient, job_name: str, output: dict[str, Any]) -> AssetVersion:
     """Return the version that AzureML made of a named output. ARM tells its number only where the spec gave it."""
-    kind, name = _kind(output["type"]), output["asset_name"]
+    kind, name = kind_of_type(output["type"]), output["asset_name"]
     if output["asset_version"]:
         return await client.get_version(kind, name, output["asset_version"])
     async for version in client.list_versions(kind, name, top=_MOST_VERSIONS):

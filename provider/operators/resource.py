@@ -39,23 +39,17 @@ class ResourceOperator(WaitingOperator):
         return self._act(context)
 
     def _act(self, context: Context) -> dict[str, Any]:
-        connection = self.hook.get_workspace_connection()
-        resource, now = asyncio.run(self._run(context, connection))
-        push_studio_url(context, resource.url(connection))
-        if not self.waiting:
-            return now
-        return self._finish(context, lambda: self._wait(self._trigger(context, resource)))
+        resource, now = self._ask(lambda client: self._run(context, client))
+        return now or self._finish(context, lambda: self._wait(self._trigger(context, resource)))
+
+    async def _run(self, context: Context, client: WorkspaceClient) -> tuple[Resource, dict[str, Any] | None]:
+        """Begin; return what with, and its facts if nobody waits for it."""
+        resource = await self._begin(context, client)
+        push_studio_url(context, resource.url(client.connection))
+        return resource, None if self.waiting else await resource.now(client)
 
     def _trigger(self, context: Context, resource: Resource) -> AzureMachineLearningResourceTrigger:  # noqa: ARG002
         return AzureMachineLearningResourceTrigger(path=resource.path, state=self.wanted, **self._waiting_fields())
-
-    async def _run(self, context: Context, connection: WorkspaceConnection) -> tuple[Resource, dict[str, Any]]:
-        from ..client import WorkspaceClient
-
-        async with WorkspaceClient(connection) as client:
-            resource = await self._begin(context, client)
-            body = await resource.find(client)
-            return resource, resource.facts(connection, body) if body else resource.gone
 
     async def _change(
         self, context: Context, client: WorkspaceClient, resource: Resource, method: str, *action: str, **arguments: Any

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .. import sdk
 from ..links import push_studio_url, resource_url
 from ..task_run import TaskRun
 from .base import AzureMachineLearningBaseOperator
@@ -48,13 +47,7 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
         from ..sdk_version import SdkVersion
 
         def load() -> Any:
-            return sdk.load_entity(
-                f"load_{self.collection[:-1]}",
-                self._spec(),
-                noun=self.collection[:-1],
-                folder=self._dag_folder,
-                render=lambda value: self.render_template(value, context),
-            )
+            return self._load_entity(context, self._spec(), self.collection[:-1])
 
         async with WorkspaceClient(connection) as client:
             return await SdkVersion(client, self.hook, TaskRun(context), self.collection, load).run()

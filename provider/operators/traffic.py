@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..endpoints import Endpoint
 from ..errors import SpecError
 from ..task_run import TaskRun
-from ..traffic import check_traffic, next_traffic
+from ..traffic import check_traffic, next_traffic, served
 from .resource import ResourceOperator
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         body = await endpoint.existing(client)
         for name in goal:
             await Endpoint(endpoint_name=self.endpoint_name, deployment_name=name).existing(client)
-        now = {name: share for name, share in (body["properties"].get("traffic") or {}).items() if share}
+        now = served(body["properties"].get("traffic") or {})
         if now == goal:
             self.log.info("The %s has the traffic %s.", endpoint, goal)
         elif self.waiting and body["properties"].get("provisioningState") in _ON_ITS_WAY:
@@ -112,15 +112,14 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
 
     def _trigger(self, context: Context, resource: Resource) -> AzureMachineLearningResourceTrigger:
         trigger = super()._trigger(context, resource)
-        if wait := max(0.0, self._next_step_at(context) - time.time()):
-            trigger.not_before = time.time() + wait
+        if (wait := self._next_step_at(context) - time.time()) > 0:
+            trigger.not_before = self._next_step_at(context)
             trigger.deadline = None if trigger.deadline is None else trigger.deadline + wait
         return trigger
 
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
         facts = super()._finish(context, found)
-        now = {name: share for name, share in facts["traffic"].items() if share}
-        return facts if now == self._check() else self._act(context)
+        return facts if served(facts["traffic"]) == check_traffic(self.traffic) else self._act(context)
 
 
 def _with_traffic(body: dict[str, Any], shares: dict[str, int]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow_provider_azureml.datasets import Workspace
 from airflow_provider_azureml.provider.client import WorkspaceClient
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 
 
 class StateStore:
@@ -209,6 +210,14 @@ def ask(ws: Workspace) -> Iterator[Callable[..., Any]]:
         return asyncio.run(answer())
 
     return run
+
+
+@pytest.fixture
+def cpu(ws: Workspace, task: Callable[..., TaskRunner], azureml_emulator: Any) -> None:
+    """The cluster `cpu`, with no call on record for it."""
+    spec = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
+    task(AzureMachineLearningCreateComputeResourceOperator, compute=spec, waiting=False).run()
+    azureml_emulator.clear_calls()
 
 
 @pytest.fixture

@@ -10,9 +10,6 @@ import pytest
 from airflow_provider_azureml.provider.errors import JobFailedError, NotFoundError, SpecError, WaitTimeoutError
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Invoke
-from airflow_provider_azureml.provider.operators.compute import (
-    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
-)
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningCreateEndpointOperator as Create
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator as Deploy
@@ -26,11 +23,10 @@ BLUE = {"name": "blue", "endpoint_name": "scoring", "model": "azureml:fraud:1", 
 
 
 @pytest.fixture
-def invoke(ws: Any, task: Any, folder: Any) -> Any:
+def invoke(ws: Any, task: Any, folder: Any, cpu: None) -> Any:
     """A runner that invokes the endpoint `scoring`, whose deployment is `blue`, with the data version sales:1."""
     task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
     task(RegisterModel, model={"name": "fraud", "path": str(folder)}).run()
-    task(CreateCompute, compute={"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}, waiting=False).run()
     batch = {"endpoint_type": "batch", **FAST}
     task(Create, endpoint={"name": "scoring"}, **batch).run()
     task(Deploy, deployment=BLUE, **batch).run()

@@ -15,9 +15,6 @@ from airflow_provider_azureml.provider.errors import (
     SpecError,
     WaitTimeoutError,
 )
-from airflow_provider_azureml.provider.operators.compute import (
-    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
-)
 from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningCreateEndpointOperator as Create,
 )
@@ -46,10 +43,9 @@ def deployment(name: str = "blue", endpoint_type: str = "online", **keys: Any) -
 
 
 @pytest.fixture(autouse=True)
-def model(ws: Any, task: Any, folder: Any, azureml_emulator: Any) -> None:
-    """The version 1 of the model `fraud`, and the clusters that deployments name."""
+def model(ws: Any, task: Any, folder: Any, cpu: None, azureml_emulator: Any) -> None:
+    """The version 1 of the model `fraud`, beside the cluster that deployments name."""
     task(RegisterModel, model={"name": "fraud", "path": str(folder)}).run()
-    task(CreateCompute, compute={"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}, waiting=False).run()
     azureml_emulator.clear_calls()
 
 

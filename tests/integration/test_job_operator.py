@@ -17,9 +17,6 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_azureml.datasets import Kind
 from airflow_provider_azureml.provider import submission
 from airflow_provider_azureml.provider.errors import JobFailedError, SpecError, WaitTimeoutError
-from airflow_provider_azureml.provider.operators.compute import (
-    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
-)
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 
@@ -310,9 +307,7 @@ class TestFailure:
         azureml_emulator.job(name).fail(log=log)
         assert ask(lambda client: client.history.end_of_log(name, size=100)) == log[-100:].strip()
 
-    def test_of_a_pipeline_it_names_the_parts_that_failed_and_shows_their_log(self, ws, task, azureml_emulator):
-        spec = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
-        task(CreateCompute, compute=spec, waiting=False).run()
+    def test_of_a_pipeline_it_names_the_parts_that_failed_and_shows_their_log(self, ws, task, cpu, azureml_emulator):
         azureml_emulator.script_jobs([{"status": "Failed", "error": {"code": "ScriptError", "message": "no column"}}])
         steps = {
             name: {"type": "command", "command": "x", "environment": ENVIRONMENT, "compute": "azureml:cpu"}
@@ -444,13 +439,8 @@ SWEEP = {
 }
 
 
+@pytest.mark.usefixtures("cpu")
 class TestBadInput:
-    @pytest.fixture(autouse=True)
-    def cluster(self, ws, task, azureml_emulator):
-        spec = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
-        task(CreateCompute, compute=spec, waiting=False).run()
-        azureml_emulator.clear_calls()
-
     @pytest.mark.parametrize(
         ("spec", "words"),
         [
@@ -552,9 +542,7 @@ def kinds(folder: Any) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["Command", "Sweep", "AutoML", "Pipeline", "Spark"])
-def test_every_kind_of_job_is_submitted_and_waited_for(ws, task, folder, azureml_emulator, kind):
-    cluster = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2"}
-    task(CreateCompute, compute=cluster, waiting=False).run()
+def test_every_kind_of_job_is_submitted_and_waited_for(ws, task, folder, cpu, azureml_emulator, kind):
     azureml_emulator.script_jobs([("Running", 0.2), "Completed"])
     job = task(CreateJob, job=kinds(folder)[kind], deferrable=True, **WAIT).run()
     assert (job["type"], job["status"]) == (kind, "Completed")
