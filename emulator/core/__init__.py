@@ -1,0 +1,1 @@
+"""What every noun stands on: store, clock, directory, storage, events, faults."""

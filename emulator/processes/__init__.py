@@ -1,0 +1,1 @@
+"""What runs: child processes, Azurite, the proxy, certificates."""

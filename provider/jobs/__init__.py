@@ -1,0 +1,1 @@
+"""One job for one task run: submission, batch invocation, check."""

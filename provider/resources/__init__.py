@@ -1,0 +1,1 @@
+"""What exists once under a name: computes, endpoints, deployments, schedules."""

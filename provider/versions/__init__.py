@@ -1,0 +1,1 @@
+"""Making and finding versions of models and data."""

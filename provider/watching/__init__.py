@@ -1,0 +1,1 @@
+"""One poll of a workspace for all who watch it, and what each of them has announced."""
