@@ -43,8 +43,8 @@ for name, asset in {"nudged": nudged, "polled": polled}.items():
 def register(name: str, version: int) -> datetime:
     """Register a version as somebody outside Airflow, and return when it was there."""
     from airflow_provider_azureml.datasets import Kind
-    from airflow_provider_azureml.provider.client import WorkspaceClient
     from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+    from airflow_provider_azureml.provider.rest.client import WorkspaceClient
 
     async def put() -> None:
         async with WorkspaceClient(AzureMachineLearningHook("azureml").get_workspace_connection()) as client:

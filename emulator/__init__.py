@@ -28,6 +28,6 @@ It needs Azurite: `azureml-emulator install-azurite` installs the pinned version
 from __future__ import annotations
 
 from .emulator import Emulator, Job
-from .processes import EmulatorError
+from .processes.children import EmulatorError
 
 __all__ = ["Emulator", "EmulatorError", "Job"]

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import azurite
 from .emulator import Emulator
-from .processes import EmulatorError
+from .processes import azurite
+from .processes.children import EmulatorError
 
 _PORTS = {"control": "the control API", "proxy": "the proxy", "service": "the service"}
 _POLL = 0.25

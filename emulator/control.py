@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .app import Service
-from .calls import Match
-from .events import Subscription
-from .faults import Fault
-from .jobs import collection as job_collection
-from .progress import TERMINAL, Step, steps
-from .workspaces import Holder
+from .api import datastores, registries, workspaces
+from .api.jobs import collection as job_collection
+from .core.calls import Match
+from .core.events import Subscription
+from .core.faults import Fault
+from .core.holders import Holder
+from .core.job_progress import TERMINAL, Step, steps
+from .core.service import Service
 
 Arguments = dict[str, Any]
 Command = Callable[[Service, Arguments], Awaitable[Any] | Any]
@@ -238,8 +239,8 @@ def expire_tokens(service: Service, arguments: Arguments) -> None:
 @command
 async def create_workspace(service: Service, arguments: Arguments) -> Any:
     """Create a workspace with its datastores."""
-    holder = await service.create_workspace(
-        arguments["subscription_id"], arguments["resource_group"], arguments["workspace_name"]
+    holder = await workspaces.create_workspace(
+        service, arguments["subscription_id"], arguments["resource_group"], arguments["workspace_name"]
     )
     return asdict(holder)
 
@@ -248,7 +249,7 @@ async def create_workspace(service: Service, arguments: Arguments) -> Any:
 def create_registry(service: Service, arguments: Arguments) -> None:
     """Create a registry."""
     config = service.config
-    service.create_registry(config.subscription_id, config.resource_group, arguments["name"])
+    registries.create_registry(service, config.subscription_id, config.resource_group, arguments["name"])
 
 
 @command
@@ -260,10 +261,8 @@ def delete_workspace(service: Service, arguments: Arguments) -> None:
 @command
 def create_datastore(service: Service, arguments: Arguments) -> None:
     """Create a datastore; `credentials` may be None, AccountKey, Sas or ServicePrincipal."""
-    from .datastores import built_in, collection
-
     holder, name = _holder(service, arguments), arguments["name"]
-    document = built_in(holder, service.config.account)["workspaceblobstore"]
+    document = datastores.built_in(holder, service.config.account)["workspaceblobstore"]
     document["properties"].update(
         isDefault=bool(arguments.get("default", False)),
         containerName=arguments.get("container", holder.container),
@@ -272,7 +271,7 @@ def create_datastore(service: Service, arguments: Arguments) -> None:
         tags={},
         serviceDataAccessAuthIdentity="None",
     )
-    service.store.put(collection(holder), name, document, service.clock.now())
+    service.store.put(datastores.collection(holder), name, document, service.clock.now())
 
 
 # Jobs and time -------------------------------------------------------------------------------------------------------

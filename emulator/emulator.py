@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from .processes import Child, EmulatorError, free_port, python
+from .processes.children import Child, EmulatorError, free_port, python
 
+_MODULES = {"service": "server", "proxy": "processes.proxy"}
 _PORTS = ("proxy", "service", "control", "blob", "queue", "table")
 
 Step = str | tuple[str, float | None] | list[Any] | dict[str, Any]
@@ -146,17 +147,17 @@ class Emulator:
 
     def start(self) -> Self:
         """Start Azurite, the service and the mapper; return when all of them serve."""
-        from . import azurite
-        from .certificates import Certificates
+        from .processes import azurite
+        from .processes.certificates import Certificates
 
         self._config = config = self._configure()
         certificates = Certificates(config.root / "certificates").ensure(config.location)
         try:
             self._children["azurite"] = azurite.start(config, certificates)
             self._children["service"] = self._spawn("service")
-            self._children["mapper"] = self._spawn("mapper")
+            self._children["proxy"] = self._spawn("proxy")
             self._children["azurite"].wait_until_ready(word="successfully listening", times=3)
-            self._children["mapper"].wait_until_ready()
+            self._children["proxy"].wait_until_ready()
             self._children["service"].wait_until_ready()
         except BaseException:
             self.stop()
@@ -164,7 +165,7 @@ class Emulator:
         return self
 
     def _configure(self) -> Any:
-        from .config import Config
+        from .processes.config import Config
 
         root = self._persist or Path(tempfile.mkdtemp(prefix="azureml-emulator-"))
         try:
@@ -198,7 +199,7 @@ class Emulator:
         return config
 
     def _spawn(self, name: str) -> Child:
-        module = "server" if name == "service" else name
+        module = _MODULES[name]
         log = self._config.root / f"{name}.log"
         return Child(f"the {name}", python(module, str(self._config.path)), log)
 

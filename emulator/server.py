@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from starlette.types import Scope
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from . import control
-from .app import Service
-from .certificates import Certificates
-from .config import Config
-from .mapper import reset
-from .processes import end_with_parent, listen, ready
-from .relay import Relay
-from .wire import Application
+from .api.jobs import job_moved
+from .api.workspaces import create_workspace
+from .core.service import Service
+from .processes.certificates import Certificates
+from .processes.children import end_with_parent, listen, ready
+from .processes.config import Config
+from .processes.proxy import reset
+from .wire.application import Application
+from .wire.relay import Relay
 
 _KEEP_ALIVE = 300
 
@@ -72,9 +75,20 @@ def _server(app: Any, **options: Any) -> _Server:
     return _Server(uvicorn.Config(app, **{**settings, **times, **options}))
 
 
-async def _run(config: Config) -> None:
+async def _service(config: Config) -> Service:
+    """Return the service with its first principal and workspace: new ones, or those of an earlier start."""
     service = Service(config)
-    await service.start()
+    service.runner.moved = partial(job_moved, service)
+    await asyncio.to_thread(service.storage.wait_until_up)
+    if service.directory.find(config.client_id) is None:
+        service.directory.add(config.client_id, config.client_secret, "emulator")
+        service.directory.grant(config.client_id, "Contributor", f"/subscriptions/{config.subscription_id}")
+    await create_workspace(service, config.subscription_id, config.resource_group, config.workspace_name)
+    return service
+
+
+async def _run(config: Config) -> None:
+    service = await _service(config)
     certificates = Certificates(config.root / "certificates")
     relay = Relay(config.ports, certificates.authority)
     front = _server(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
     from ..datasets.workspace import Workspace
-    from .client import WorkspaceClient
+    from .rest.client import WorkspaceClient
 
 
 class AzureMachineLearningHook(BaseHook):
@@ -88,7 +88,7 @@ class AzureMachineLearningHook(BaseHook):
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[WorkspaceClient]:
         """Give a client of the workspace, closed at the end."""
-        from .client import WorkspaceClient
+        from .rest.client import WorkspaceClient
 
         async with WorkspaceClient(await self.aget_workspace_connection()) as client:
             yield client
@@ -96,7 +96,8 @@ class AzureMachineLearningHook(BaseHook):
     @contextlib.asynccontextmanager
     async def shared_client(self) -> AsyncIterator[WorkspaceClient]:
         """Give a client that shares credential, token and network connections with all others in this event loop."""
-        from .client import WorkspaceClient, shared_transport
+        from .rest.client import WorkspaceClient
+        from .rest.transport import shared_transport
 
         connection = await self.aget_workspace_connection()
         async with shared_transport(connection) as transport:

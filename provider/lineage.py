@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..datasets.workspace import Kind, Registry, Workspace
-from .shapes import kind_of_type
+from .rest.bodies import kind_of_type
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .errors import SpecError
+from .rest.bodies import kind_of_type
 from .sdk import is_entity
-from .shapes import kind_of_type
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
+    from .rest.client import WorkspaceClient
 
 # The SDK's words for computes that are not a resource of the workspace.
 _NO_COMPUTE = ("", "local", "serverless")

@@ -111,7 +111,7 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
     except AzureMachineLearningError:
         raise
     except HttpResponseError as error:
-        from .transport import refusal
+        from .rest.transport import refusal
 
         if connection is None or error.response is None:
             raise TransientError(f"The {noun} could not be made: {_text(error)}") from error

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
     from ..datasets.workspace import Workspace
-    from ..provider.client import WorkspaceClient
     from ..provider.connection import WorkspaceConnection
+    from ..provider.rest.client import WorkspaceClient
     from ..provider.triggers.base import AzureMachineLearningTrigger
 
 
@@ -96,7 +96,7 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         connection = self._connection()
 
         async def look() -> Any:
-            from ..provider.client import WorkspaceClient
+            from ..provider.rest.client import WorkspaceClient
 
             async with WorkspaceClient(connection) as client:
                 return await self._look(context, client)

@@ -9,7 +9,7 @@ from .resource import ResourceSensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..provider.computes import Compute
+    from ..provider.resources.compute import Compute
 
 
 class AzureMachineLearningComputeSensor(ResourceSensor):
@@ -38,6 +38,6 @@ class AzureMachineLearningComputeSensor(ResourceSensor):
         self.compute_name = compute_name
 
     def _resource(self) -> Compute:
-        from ..provider.computes import Compute
+        from ..provider.resources.compute import Compute
 
         return Compute(self.compute_name)

@@ -9,7 +9,7 @@ from .resource import ResourceSensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..provider.endpoints import Endpoint
+    from ..provider.resources.endpoint import Endpoint
 
 
 class AzureMachineLearningEndpointSensor(ResourceSensor):
@@ -47,7 +47,7 @@ class AzureMachineLearningEndpointSensor(ResourceSensor):
         self.endpoint_type = endpoint_type
 
     def _resource(self) -> Endpoint:
-        from ..provider.endpoints import Endpoint
+        from ..provider.resources.endpoint import Endpoint
 
         return Endpoint(
             endpoint_name=self.endpoint_name,

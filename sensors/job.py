@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..provider.client import WorkspaceClient
+    from ..provider.rest.client import WorkspaceClient
 
 
 class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
@@ -48,10 +48,11 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         self._seen: set[str] = set()
 
     async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+        from ..provider.jobs.check import check_job
         from ..provider.links import job_url
 
         push_studio_url(context, job_url(client.connection, self.job_name))
-        job = await client.check_job(self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
+        job = await check_job(client, self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
         return job.to_dict() if job else None
 
     def _trigger(self, context: Context) -> AzureMachineLearningJobTrigger:  # noqa: ARG002

@@ -13,8 +13,8 @@ from .base import AzureMachineLearningBaseSensor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from ..provider.client import WorkspaceClient
-    from ..provider.resources import Resource
+    from ..provider.resources.base import Resource
+    from ..provider.rest.client import WorkspaceClient
 
 
 class ResourceSensor(AzureMachineLearningBaseSensor):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ..datasets.workspace import Kind, Workspace
-    from ..provider.client import WorkspaceClient
-    from ..provider.versions import NewVersions
+    from ..provider.rest.client import WorkspaceClient
+    from ..provider.versions.newer import NewVersions
 
 
 class VersionSensor(AzureMachineLearningBaseSensor):
@@ -48,7 +48,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
 
     async def _wanted(self, context: Context, client: WorkspaceClient) -> NewVersions:
         """Return what is waited for; decided once for all tries of this task run, so that a retry misses nothing."""
-        from ..provider.versions import NewVersions
+        from ..provider.versions.newer import NewVersions
 
         task_run = TaskRun(context)
         if kept := task_run.remember().get("wanted"):

@@ -12,7 +12,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from ..datasets.uri import parse_asset_uri
 from ..datasets.workspace import Kind, Registry, Workspace
-from ..provider.states import JobOutcome, job_outcome
+from ..provider.rest.states import JobOutcome, job_outcome
 from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
 from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
 

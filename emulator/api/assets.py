@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .arm import Reply, ServiceError, created, modified, provider_error
-from .paging import labelled, page, shows
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
+from ..core.arm import Reply, ServiceError, created, modified, provider_error
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import labelled, page, shows
+from ..wire.routing import ok, route
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
 

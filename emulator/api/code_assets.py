@@ -8,10 +8,11 @@ import string
 import uuid
 from typing import Any
 
-from .arm import Reply, ServiceError
+from ..core.arm import Reply, ServiceError
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
 from .assets import Kind, Properties, not_found, text_map
-from .routing import Exchange, ok, route
-from .state import Document
 
 
 def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:

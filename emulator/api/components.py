@@ -6,11 +6,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from .arm import ServiceError, not_found_error
+from ..core.arm import ServiceError, not_found_error
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
 from .assets import Kind, Properties, text_map
-from .routing import Exchange
-from .state import Document
-from .workspaces import Holder
 
 _CURATED = re.compile(r"azureml:AzureML-([^:]+):(.+)")
 

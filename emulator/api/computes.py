@@ -10,12 +10,14 @@ import hashlib
 import uuid
 from typing import Any
 
-from .arm import Reply
-from .clock import timestamp
-from .paging import page
-from .routing import Exchange, route
-from .state import Document
-from .workspaces import Holder
+from ..core.arm import Reply
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import page
+from ..wire.routing import route
+from .operations import begin
 
 Properties = dict[str, Any]
 
@@ -29,9 +31,7 @@ def _collection(holder: Holder) -> str:
 def _begin(exchange: Exchange) -> dict[str, str]:
     """Begin an operation; return the header that leads to it (there is no Location)."""
     service = exchange.service
-    url = service.operations.begin(
-        exchange, "computeOperationsStatus", str(uuid.uuid4()), seconds=service.config.operation_seconds
-    )
+    url = begin(exchange, "computeOperationsStatus", str(uuid.uuid4()), seconds=service.config.operation_seconds)
     return {"Azure-AsyncOperation": url}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .arm import ServiceError
+from ..core.arm import ServiceError
+from ..wire.exchange import Exchange
 from .assets import Kind, Properties, not_found, text_map
-from .routing import Exchange
 
 _SHORT = re.compile(r"azureml://datastores/([^/]+)/(.*)", re.DOTALL)
 

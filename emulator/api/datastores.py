@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arm import Reply, created, modified, not_found_error, provider_error
-from .clock import timestamp
-from .paging import page
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
+from ..core.arm import Reply, created, modified, not_found_error, provider_error
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import page
+from ..wire.routing import ok, route
 
 DEFAULT = "workspaceblobstore"
 

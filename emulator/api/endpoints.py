@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .arm import Reply, gateway_error, not_found_error
-from .clock import timestamp
+from ..core.arm import Reply, gateway_error, not_found_error
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import page
+from ..wire.routing import ok, route
 from .jobs import submit
-from .paging import page
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
+from .operations import begin
 
 Properties = dict[str, Any]
 
@@ -118,7 +120,7 @@ def render_deployment(
 
 def _begin(exchange: Exchange, operation: str) -> dict[str, str]:
     holder, service = exchange.workspace, exchange.service
-    url = service.operations.begin(
+    url = begin(
         exchange,
         "mfeOperationsStatus",
         f"{operation}:{holder.guid}:{uuid.uuid4()}",

@@ -6,12 +6,12 @@ import json
 import uuid
 from typing import Any
 
-from .arm import Reply, ServiceError
+from ..core.arm import Reply, ServiceError
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
 from .assets import Kind, Properties, not_found, text_map
-from .clock import timestamp
-from .routing import Exchange
-from .state import Document
-from .workspaces import Holder
 
 
 def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:

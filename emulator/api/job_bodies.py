@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .arm import ServiceError, invalid
-from .routing import Exchange
-from .workspaces import Holder
+from ..core.arm import ServiceError, invalid
+from ..core.holders import Holder
+from ..wire.exchange import Exchange
 
 Properties = dict[str, Any]
 

@@ -1,26 +1,34 @@
 """Jobs: submit, read, list, cancel (recorded_shapes/job.json).
 
-The body tells the status and nothing of an error: that is in run history alone (runhistory.py). How a job gets from
-one status to the next is progress.py.
+The body tells the status and nothing of an error: that is in run history alone (run_history.py). How a job gets from
+one status to the next is job_progress.py.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
+from functools import partial
 from typing import Any
 
-from .arm import Reply, created, provider_error
-from .clock import timestamp
+from ..core.arm import Author, Reply, created, provider_error
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.job_progress import FIRST, TERMINAL, Step
+from ..core.service import Service
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import labelled, page, shows
+from ..wire.routing import ok, route
 from .data import DATA, long_uri
-from .jobshapes import automl_runs, complete, for_version, output_uri, pipeline_properties, was_2023
+from .job_bodies import automl_runs, complete, for_version, output_uri, pipeline_properties, was_2023
 from .models import MODELS
-from .paging import labelled, page, shows
-from .progress import FIRST, TERMINAL, Step
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
+from .operations import begin
+
+_log = logging.getLogger(__name__)
+_LOG = "user_logs/std_log.txt"
 
 Properties = dict[str, Any]
 
@@ -213,7 +221,7 @@ def moved(exchange: Exchange, name: str, job: Document) -> None:
     if status == "Completed":
         _register_outputs(exchange, name, job)
     if status in TERMINAL:
-        service.write_log(exchange.workspace, name, job)
+        write_log(exchange, name, job)
     service.events.run_moved(exchange.workspace, name, job, exchange.now)
 
 
@@ -226,7 +234,7 @@ def _move_children(exchange: Exchange, job: Document) -> None:
         child["history"].append([child["status"], exchange.now])
         exchange.service.store.put(collection(exchange.workspace), name, child)
         if child["status"] in TERMINAL:
-            exchange.service.write_log(exchange.workspace, name, child)
+            write_log(exchange, name, child)
 
 
 def _stages(job: Document) -> str:
@@ -260,7 +268,44 @@ def cancel_job(exchange: Exchange, name: str) -> Reply:
             {"status": "Canceled", "seconds": None},
         ]
         service.runner.redirect(collection(holder), name, script, exchange.now)
-    location = service.operations.begin(
+    location = begin(
         exchange, "mfeOperationResults", f"jc:{holder.guid}:{name}", seconds=service.config.cancel_seconds, signed=False
     )
     return Reply(202, None, {"Location": location, "x-ms-async-operation-timeout": "PT1H"})
+
+
+def own_exchange(service: Service, holder: Holder, author: Author, now: float) -> Exchange:
+    """Return an exchange for what the service does of its own accord."""
+    return Exchange(service, "", "", "", {}, {}, b"", author, "", now, holder)
+
+
+def write_log(exchange: Exchange, name: str, job: Document) -> None:
+    """Leave a log where jobs.stream, jobs.download and the studio look for it."""
+    lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
+    if job["error"]:
+        lines.append(job["error"]["message"])
+    content = (job.get("log") or "\n".join([*lines, ""])).encode()
+    path = f"ExperimentRun/dcid.{name}/{_LOG}"
+    service = exchange.service
+    service.background.run(partial(service.storage.upload, exchange.workspace.artifact_container, path, content))
+
+
+def log_files(exchange: Exchange, name: str, job: Document) -> dict[str, str]:
+    """Return the logs of a run with URLs that open them."""
+    if job["status"] not in TERMINAL:
+        return {}
+    container, storage = exchange.workspace.artifact_container, exchange.service.storage
+    url = f"https://{storage.account}.blob.core.windows.net/{container}/ExperimentRun/dcid.{name}/{_LOG}"
+    return {_LOG: f"{url}?{storage.container_sas(container, rights='r')}"}
+
+
+def job_moved(service: Service, collection: str, name: str, job: Document) -> None:
+    """Let follow what follows from a job that has got on by itself."""
+    holder = service.holders.find(collection.removesuffix("/jobs"))
+    if holder is not None:
+        system = job["systemData"]
+        author = Author(system["createdBy"], system["createdByType"])
+        try:
+            moved(own_exchange(service, holder, author, job["history"][-1][1]), name, job)
+        except Exception:  # noqa: BLE001 - whoever asked just now has nothing to do with this job
+            _log.exception("what follows from job %s being %s", name, job["status"])

@@ -5,10 +5,11 @@ Source: MLflow's REST API reference, "Get Run". The workspace serves it at https
 
 from __future__ import annotations
 
-from .arm import PROVIDER, Reply
-from .progress import TERMINAL
-from .routing import Exchange, ok, route
-from .runhistory import find
+from ..core.arm import PROVIDER, Reply
+from ..core.job_progress import TERMINAL
+from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
+from .run_history import find
 
 _BASE = (
     "/mlflow/v1.0/subscriptions/{subscription_}/resourceGroups/{group_}"

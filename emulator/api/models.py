@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .arm import ServiceError
+from ..core.arm import ServiceError
+from ..wire.exchange import Exchange
 from .assets import Kind, Properties, not_found, text_map
 from .data import long_uri
-from .routing import Exchange
 
 
 def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:

@@ -9,16 +9,31 @@ import asyncio
 import re
 import secrets
 
-from .arm import Reply, gateway_error
+from ..core.arm import Reply, gateway_error
+from ..core.holders import Holder, new_holder
+from ..core.service import Service
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
 from .components import COMPONENTS
 from .data import DATA
 from .environments import ENVIRONMENTS
 from .models import MODELS
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
 
 _KINDS = {kind.segment: kind for kind in (MODELS, DATA, ENVIRONMENTS, COMPONENTS)}
+
+
+def create_registry(service: Service, subscription: str, group: str, name: str) -> Holder:
+    """Create a registry; one that exists is left alone."""
+    holder = new_holder(
+        subscription=subscription,
+        group=group,
+        name=name,
+        now=service.clock.now(),
+        location=service.config.location,
+        segment="registries",
+    )
+    return service.holders.find(holder.id) or service.holders.add(holder)
 
 
 def _find(exchange: Exchange, name: str) -> Holder:

@@ -10,12 +10,13 @@ import hashlib
 import uuid
 from typing import Any
 
-from .arm import PROVIDER, Reply, provider_error
-from .clock import timestamp
-from .jobs import children, collection
-from .progress import TERMINAL
-from .routing import Exchange, ok, route
-from .state import Document
+from ..core.arm import PROVIDER, Reply, provider_error
+from ..core.clock import timestamp
+from ..core.job_progress import TERMINAL
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
+from .jobs import children, collection, log_files
 
 _BASE = (
     "/history/v1.0/subscriptions/{subscription_}/resourceGroups/{group_}"
@@ -234,7 +235,7 @@ def get_details(exchange: Exchange, name: str) -> Reply:
             "inputDatasets": [],
             "outputDatasets": [],
             "runDefinition": None,
-            "logFiles": exchange.service.log_files(exchange.workspace, name, job),
+            "logFiles": log_files(exchange, name, job),
             "revision": run["revision"],
             "runTypeV2": run["runTypeV2"],
             "settings": {},

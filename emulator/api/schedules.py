@@ -10,15 +10,17 @@ import secrets
 import uuid
 from typing import Any
 
-from .arm import Reply, created, modified, not_found_error
-from .clock import timestamp
+from ..core.arm import Reply, created, modified, not_found_error
+from ..core.clock import timestamp
+from ..core.holders import Holder
+from ..core.store import Document
+from ..wire.exchange import Exchange
+from ..wire.paging import page
+from ..wire.routing import ok, route
+from .job_bodies import definition
 from .jobs import find as find_job
 from .jobs import submit
-from .jobshapes import definition
-from .paging import page
-from .routing import Exchange, ok, route
-from .state import Document
-from .workspaces import Holder
+from .operations import begin
 
 _PATH = "{workspace}/schedules/{name}"
 _NO_ZONE = 19
@@ -96,7 +98,7 @@ def put_schedule(exchange: Exchange, name: str) -> Reply:
     }
     service.store.put(_collection(holder), name, schedule, exchange.now)
     identifier = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    url = service.operations.begin(
+    url = begin(
         exchange,
         "mfeOperationsStatus",
         f"s:{holder.guid}:{identifier}",

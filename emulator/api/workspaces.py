@@ -1,136 +1,20 @@
-"""Workspaces, and what a path means by one: {workspace} in every other module."""
+"""Workspaces: their bodies, and how one is made."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
-import uuid
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from .arm import PROVIDER, Reply, gateway_error
-from .clock import timestamp
-from .routing import Exchange, ok, route
-from .state import Store
-
-REGION = "westeurope"
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """What holds assets: a workspace, or a registry (which has no workspace's jobs, computes and so on)."""
-
-    subscription: str
-    group: str
-    name: str
-    guid: str
-    location: str = REGION
-    created: float = 0.0
-    created_by: str = ""
-    created_by_kind: str = "User"
-    segment: str = "workspaces"
-
-    @property
-    def id(self) -> str:
-        """The ARM id, spelled as it was created."""
-        return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
-            f"/providers/{PROVIDER}/{self.segment}/{self.name}"
-        )
-
-    @property
-    def asset_id(self) -> str:
-        """What the ids of assets begin with: a registry's have a short form."""
-        return self.id if self.segment == "workspaces" else f"azureml://registries/{self.name}"
-
-    @property
-    def key(self) -> str:
-        """The id as ARM compares it; collections of the store hang below it."""
-        return self.id.lower()
-
-    @property
-    def type(self) -> str:
-        """The resource type, e.g. Microsoft.MachineLearningServices/workspaces."""
-        return f"{PROVIDER}/{self.segment}"
-
-    @property
-    def container(self) -> str:
-        """The blob container of the default datastore."""
-        return f"azureml-blobstore-{self.guid}"
-
-    @property
-    def artifact_container(self) -> str:
-        """The blob container of the artifact store, where jobs keep their logs."""
-        return "azureml"
-
-
-class Holders:
-    """All workspaces and registries, kept at hand because every call looks one up."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._known = {entry.name: Holder(**entry.document) for entry in store.entries("holders", newest_first=False)}
-
-    def add(self, holder: Holder) -> Holder:
-        """Create a workspace or registry."""
-        self._known[holder.key] = holder
-        self._store.put("holders", holder.key, asdict(holder), holder.created)
-        return holder
-
-    def remove(self, holder: Holder) -> None:
-        """Delete a workspace and all that is in it."""
-        del self._known[holder.key]
-        self._store.delete("holders", holder.key)
-        self._store.delete_below(holder.key)
-
-    def find(self, path: str) -> Holder | None:
-        """Return the one with this ARM id, or None."""
-        return self._known.get(path.lower())
-
-    def all(self) -> list[Holder]:
-        """Return all, oldest first."""
-        return list(self._known.values())
-
-    def require(self, path: str, whole_path: str, method: str) -> Holder:
-        """Return the one with this ARM id, or answer as ARM's gateway does when it or a parent is missing."""
-        holder = self.find(path)
-        if holder is not None:
-            return holder
-        _, _, subscription, _, group, _, _, segment, name = path.split("/")[:9]
-        if not any(known.subscription.lower() == subscription.lower() for known in self._known.values()):
-            raise gateway_error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
-        if not any(known.key.startswith(path.lower().partition("/providers/")[0] + "/") for known in self.all()):
-            raise gateway_error(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
-        below = whole_path[len(path) :].strip("/").split("/")
-        if below != [""]:
-            noun = "/".join([segment, *below[::2]])
-            verb = "read" if method == "GET" else "write"
-            raise gateway_error(
-                404,
-                "ParentResourceNotFound",
-                f"Failed to perform '{verb}' on resource(s) of type '{noun}', because the parent resource "
-                f"'{path}' could not be found.",
-            )
-        raise gateway_error(
-            404,
-            "ResourceNotFound",
-            f"The Resource '{PROVIDER}/{segment}/{name}' under resource group '{group}' was not found. "
-            "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-        )
-
-
-def new_holder(
-    *,
-    subscription: str,
-    group: str,
-    name: str,
-    now: float,
-    location: str = REGION,
-    created_by: str = "Emulator",
-    segment: str = "workspaces",
-) -> Holder:
-    """Make up a workspace or registry with a guid of its own."""
-    return Holder(subscription, group, name, str(uuid.uuid4()), location, now, created_by, "User", segment)
+from ..core.arm import PROVIDER, Reply
+from ..core.clock import timestamp
+from ..core.holders import Holder, new_holder
+from ..core.service import Service
+from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
+from .datastores import built_in
+from .datastores import collection as datastore_collection
 
 
 def render(holder: Holder, account: str, tenant: str) -> dict[str, Any]:
@@ -204,6 +88,22 @@ def render(holder: Holder, account: str, tenant: str) -> dict[str, Any]:
             "lastModifiedAt": created,
         },
     }
+
+
+async def create_workspace(service: Service, subscription: str, group: str, name: str) -> Holder:
+    """Create a workspace with its datastores and their containers; one that exists is left alone."""
+    holder = new_holder(
+        subscription=subscription, group=group, name=name, now=service.clock.now(), location=service.config.location
+    )
+    known = service.holders.find(holder.id)
+    if known is not None:
+        return known
+    for container in (holder.container, holder.artifact_container):
+        await asyncio.to_thread(service.storage.create_container, container)
+    service.holders.add(holder)
+    for datastore, document in reversed(built_in(holder, service.config.account).items()):
+        service.store.put(datastore_collection(holder), datastore, document, holder.created)
+    return holder
 
 
 @route("GET", "{workspace}")

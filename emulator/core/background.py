@@ -9,7 +9,7 @@ from collections.abc import Callable
 _log = logging.getLogger(__name__)
 
 
-class Errands:
+class Background:
     """A line of blocking calls, made in a thread in the order in which they were asked for."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .relay import storage_service
+from .storage import storage_service
 
 KEEP = 100_000
 """How many calls are kept; the oldest are forgotten first."""

@@ -15,17 +15,13 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
-from .arm import PROVIDER, Author, Reply, ServiceError, gateway_error
+from .arm import PROVIDER, Author, ServiceError, gateway_error
 from .clock import timestamp
-from .routing import Exchange, ok, route
-from .state import Store
+from .store import Store
 
 LIFETIME = 3599
 """Seconds that a token lives, as Entra ID hands them out."""
-
-AUTHORITY = "https://login.microsoftonline.com"
 
 ROLES: dict[str, tuple[str, ...]] = {
     "Owner": ("read", "write", "delete", "action"),
@@ -199,31 +195,6 @@ class Directory:
             "recently granted, please refresh your credentials.",
         )
 
-    def sign_in(self, tenant: str, form: dict[str, str]) -> Reply:
-        """Answer the token endpoint."""
-        if tenant != self.tenant:
-            return _denied(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
-        principal = self._principals.get(form.get("client_id", ""))
-        if principal is None:
-            missing = (
-                f"Application with identifier '{form.get('client_id')}' was not found in the directory '{tenant}'."
-            )
-            return _denied(400, "unauthorized_client", 700016, missing)
-        if form.get("grant_type") != "client_credentials":
-            return _denied(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
-        if "client_assertion" not in form and not hmac.compare_digest(form.get("client_secret", ""), principal.secret):
-            wrong = f"Invalid client secret provided for app '{principal.client_id}'."
-            return _denied(401, "invalid_client", 7000215, wrong)
-        resource = form.get("scope", "").removesuffix("/.default")
-        return ok(
-            {
-                "token_type": "Bearer",
-                "expires_in": self.lifetime,
-                "ext_expires_in": self.lifetime,
-                "access_token": self.issue(principal, resource),
-            }
-        )
-
     def find(self, client_id: str) -> Principal | None:
         """Return a principal."""
         return self._principals.get(client_id)
@@ -233,55 +204,3 @@ def noun_of(path: str) -> str:
     """Return the resource type that a path names below the provider, e.g. workspaces/jobs."""
     _, found, below = path.partition(f"/{PROVIDER}/")
     return "/".join(below.split("/")[::2]) if found else "resources"
-
-
-def _denied(status: int, error: str, number: int, text: str) -> Reply:
-    trace = str(uuid.uuid4())
-    return Reply(
-        status,
-        {
-            "error": error,
-            "error_description": f"AADSTS{number}: {text} Trace ID: {trace}",
-            "error_codes": [number],
-            "timestamp": "2026-01-01 00:00:00Z",
-            "trace_id": trace,
-            "correlation_id": str(uuid.uuid4()),
-            "error_uri": f"{AUTHORITY}/error?code={number}",
-        },
-    )
-
-
-@route("GET", "/{tenant}/v2.0/.well-known/openid-configuration")
-def openid_configuration(exchange: Exchange, tenant: str) -> Reply:
-    """Tell where the endpoints of a tenant are."""
-    directory = exchange.service.directory
-    if tenant != directory.tenant:
-        return _denied(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
-    return ok(
-        {
-            "token_endpoint": f"{AUTHORITY}/{tenant}/oauth2/v2.0/token",
-            "authorization_endpoint": f"{AUTHORITY}/{tenant}/oauth2/v2.0/authorize",
-            "jwks_uri": f"{AUTHORITY}/{tenant}/discovery/v2.0/keys",
-            "issuer": f"{AUTHORITY}/{tenant}/v2.0",
-        }
-    )
-
-
-@route("GET", "/common/discovery/instance")
-def instance_discovery(exchange: Exchange) -> Reply:
-    """Tell which hosts are one cloud; asked for authorities that azure-identity does not know by name."""
-    tenant = exchange.service.directory.tenant
-    hosts = ["login.microsoftonline.com", "login.windows.net"]
-    return ok(
-        {
-            "tenant_discovery_endpoint": f"{AUTHORITY}/{tenant}/v2.0/.well-known/openid-configuration",
-            "api-version": "1.1",
-            "metadata": [{"preferred_network": hosts[0], "preferred_cache": hosts[1], "aliases": hosts}],
-        }
-    )
-
-
-@route("POST", "/{tenant}/oauth2/v2.0/token")
-def token(exchange: Exchange, tenant: str) -> Reply:
-    """Sign in with a client secret, or with an assertion (certificate, workload identity) taken on trust."""
-    return exchange.service.directory.sign_in(tenant, dict(parse_qsl(exchange.body.decode())))

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from .background import Background
 from .clock import timestamp
-from .errands import Errands
-from .state import Document, Store
+from .holders import Holder
 from .storage import Storage
-from .workspaces import Holder
+from .store import Document, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Subscription:
 class Events:
     """The subscriptions, and what they are sent."""
 
-    def __init__(self, store: Store, storage: Storage, errands: Errands, seed: int) -> None:
+    def __init__(self, store: Store, storage: Storage, errands: Background, seed: int) -> None:
         self._store, self._storage, self._errands = store, storage, errands
         self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._subscriptions = [

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .state import Document, Store
+from .store import Document, Store
 
 TERMINAL = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
 
@@ -62,10 +62,15 @@ Moved = Callable[[str, str, Document], None]
 
 
 class Runner:
-    """Moves jobs along their scripts when their time has come."""
+    """
+    Moves jobs along their scripts when their time has come.
 
-    def __init__(self, store: Store, moved: Moved) -> None:
-        self._store, self._moved = store, moved
+    `moved` is called after each step; whoever knows what follows from one sets it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.moved: Moved = lambda *_: None
         self._due: list[tuple[float, str, str]] = []
         for entry in store.entries("running", newest_first=False):
             heapq.heappush(self._due, (entry.document["due"], entry.document["collection"], entry.document["name"]))
@@ -126,7 +131,7 @@ class Runner:
         if step.get("error") is not None:
             job["error"] = step["error"]
         job["metrics"].update(step.get("metrics") or {})
-        self._moved(collection, name, job)
+        self.moved(collection, name, job)
 
     def _wait(self, collection: str, name: str, job: Document, due: float) -> None:
         job["due"] = due

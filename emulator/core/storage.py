@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+STORAGE = {"blob": ".blob.core.windows.net", "queue": ".queue.core.windows.net"}
 _VERSION = "2020-08-04"
 _WAIT = 0.02
 
@@ -29,6 +30,11 @@ class Endpoints:
 
     blob: int
     queue: int
+
+
+def storage_service(host: str) -> str | None:
+    """Return which storage service a host belongs to, or None."""
+    return next((name for name, suffix in STORAGE.items() if host.endswith(suffix)), None)
 
 
 def _time(seconds: float) -> str:

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from .certificates import Certificates
+from .children import Child, EmulatorError
 from .config import Config
-from .processes import Child, EmulatorError
 
 VERSION = "3.35.0"
 """The version that this emulator is tested with."""

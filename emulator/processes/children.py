@@ -16,6 +16,7 @@ from pathlib import Path
 _READY = "* serving *"
 _PARENT = "AZUREML_EMULATOR_PARENT"
 _WATCH_EVERY = 0.25
+_EMULATOR = str(__package__).rpartition(".")[0]
 
 
 class EmulatorError(RuntimeError):
@@ -140,5 +141,5 @@ class Child:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of our modules."""
-    return [sys.executable, "-m", f"{__package__}.{module}", *arguments]
+    """Return the command that runs one of our modules, named from the emulator's package on: `processes.proxy`."""
+    return [sys.executable, "-m", f"{_EMULATOR}.{module}", *arguments]

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from .children import end_with_parent, listen, ready
 from .config import Config
-from .processes import end_with_parent, listen, ready
 
 _TARGETS = (
     (re.compile(r"(management\.azure\.com|login\.(microsoftonline\.com|windows\.net))"), "service"),

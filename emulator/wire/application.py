@@ -18,13 +18,14 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .app import Service
-from .arm import Author, Reply, ServiceError, gateway_error
-from .calls import Call
+from ..core.arm import Author, Reply, ServiceError, gateway_error
+from ..core.calls import Call
+from ..core.faults import Fault
+from ..core.service import Service
+from ..core.storage import storage_service
 from .dispatch import dispatch
-from .faults import Fault
-from .relay import Answer, Relay, passed, storage_service
-from .routing import Exchange
+from .exchange import Exchange
+from .relay import Answer, Relay, passed
 
 _log = logging.getLogger(__name__)
 

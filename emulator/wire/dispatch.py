@@ -5,26 +5,11 @@ from __future__ import annotations
 import uuid
 from inspect import isawaitable
 
-from . import (  # noqa: F401 - each module adds its routes
-    codes,
-    components,
-    computes,
-    data,
-    datastores,
-    endpoints,
-    environments,
-    jobs,
-    mlflow,
-    models,
-    operations,
-    registries,
-    runhistory,
-    schedules,
-)
-from .arm import Reply, ServiceError, gateway_error
-from .calls import Call
-from .routing import ROUTES, Exchange
-from .tokens import Principal
+from ..core.arm import Reply, ServiceError, gateway_error
+from ..core.calls import Call
+from ..core.directory import Principal
+from .exchange import Exchange
+from .routing import ROUTES
 
 _PROVIDER_PREFIX = "/subscriptions/"
 _HOLDER_SEGMENTS = 9

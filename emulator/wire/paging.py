@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from .arm import Reply, provider_error
-from .routing import Exchange, ok
-from .state import Document, Entry
-from .workspaces import Holder
+from ..core.arm import Reply, provider_error
+from ..core.holders import Holder
+from ..core.store import Document, Entry
+from .exchange import Exchange
+from .routing import ok
 
 Wanted = Callable[[str, Document], bool]
 Render = Callable[[Holder, str, Document], dict[str, Any]]

@@ -14,18 +14,14 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope
 
-STORAGE = {"blob": ".blob.core.windows.net", "queue": ".queue.core.windows.net"}
+from ..core.storage import STORAGE
+
 _PIECE = 256 * 1024
 _NO_BODY = {204, 304}
 _HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"expect"}
 
 Headers = list[tuple[bytes, bytes]]
 Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-def storage_service(host: str) -> str | None:
-    """Return which storage service a host belongs to, or None."""
-    return next((name for name, suffix in STORAGE.items() if host.endswith(suffix)), None)
 
 
 class Answer:

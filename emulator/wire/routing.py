@@ -7,17 +7,12 @@ arguments.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlencode
+from typing import Any
+from urllib.parse import unquote
 
-from .arm import MANAGEMENT, PROVIDER, Author, Reply, invalid
-
-if TYPE_CHECKING:
-    from .app import Service
-    from .workspaces import Holder
+from ..core.arm import PROVIDER, Reply
 
 _GROUP = f"/subscriptions/{{subscription_}}/resourceGroups/{{group_}}/providers/{PROVIDER}"
 _ROOTS = {
@@ -26,53 +21,6 @@ _ROOTS = {
     "{registry}": f"/mferp/managementfrontend{_GROUP}/registries/{{registry_}}",
     "{location}": f"/subscriptions/{{subscription_}}/providers/{PROVIDER}/locations/{{location_}}",
 }
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One call on its way through the service."""
-
-    service: Service
-    method: str
-    host: str
-    path: str
-    query: dict[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    author: Author
-    principal: str
-    now: float
-    holder: Holder | None = None
-    draws: str | None = None
-    """The bucket of limits that the call draws from, where it is not that of its method."""
-    operation_error: dict[str, str] | None = None
-    """What the long-running operation that the call begins is to end with, if it is to fail."""
-
-    @property
-    def workspace(self) -> Holder:
-        """The workspace (or registry) that the path names."""
-        assert self.holder is not None
-        return self.holder
-
-    @property
-    def api_version(self) -> str:
-        """The api-version that the caller asked for."""
-        return self.query.get("api-version", "")
-
-    @property
-    def url(self) -> str:
-        """The URL of the call as Location repeats it: resource and the caller's query string."""
-        return f"{MANAGEMENT}{self.path}?{urlencode(self.query)}"
-
-    def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object."""
-        try:
-            body = json.loads(self.body)
-        except ValueError:
-            raise invalid("The request body is not valid JSON.") from None
-        if not isinstance(body, dict):
-            raise invalid("The request body is not a JSON object.")
-        return body
 
 
 Handler = Callable[..., Any]

@@ -8,17 +8,17 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.workspace import Kind
-from .endpoints import Endpoint
-from .errors import NotFoundError, SpecError, TransientError
-from .states import JobOutcome
+from ...datasets.workspace import Kind
+from ..errors import NotFoundError, SpecError, TransientError
+from ..resources.endpoint import Endpoint
+from ..rest.states import JobOutcome
+from ..rest.transport import Transport
+from ..task_run import TAG_PREFIX, TaskRun
 from .submission import CANCELING, cancel_own_job
-from .task_run import TAG_PREFIX, TaskRun
-from .transport import Transport
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
-    from .shapes import Job
+    from ..rest.bodies import Job
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import AzureMachineLearningError, NotFoundError, SpecError
-from .references import check_references
-from .sdk import quietly, sdk_errors
-from .states import JobOutcome
-from .task_run import TASK_RUN_TAG, TaskRun
+from ..errors import AzureMachineLearningError, NotFoundError, SpecError
+from ..references import check_references
+from ..rest.states import JobOutcome
+from ..sdk import quietly, sdk_errors
+from ..task_run import TASK_RUN_TAG, TaskRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .client import WorkspaceClient
-    from .hook import AzureMachineLearningHook
-    from .shapes import Job
+    from ..hook import AzureMachineLearningHook
+    from ..rest.bodies import Job
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 

@@ -74,7 +74,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         connection = self.hook.get_workspace_connection()
         version = asyncio.run(self._register(context, connection, checked, folder))
         push_studio_url(context, version_url(connection, version))
-        from ..upload import is_remote
+        from ..versions.sources import is_remote
 
         path = str(checked["path"])
         path = path if "://" in path or is_remote(path) else str(folder / path)
@@ -85,9 +85,9 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
     async def _register(
         self, context: Context, connection: WorkspaceConnection, spec: dict[str, Any], folder: Path
     ) -> AssetVersion:
-        from ..client import WorkspaceClient
-        from ..registration import Registration
+        from ..rest.client import WorkspaceClient
         from ..task_run import TaskRun
+        from ..versions.registration import Registration
 
         async with WorkspaceClient(connection) as client:
             return await Registration(

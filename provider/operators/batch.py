@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..batch import BatchInvocation
-    from ..client import WorkspaceClient
+    from ..jobs.batch_invocation import BatchInvocation
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
@@ -69,8 +69,8 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
         self.outputs = outputs
 
     def _submission_for(self, context: Context, client: WorkspaceClient) -> BatchInvocation:
-        from ..batch import BatchInvocation
-        from ..endpoints import Endpoint
+        from ..jobs.batch_invocation import BatchInvocation
+        from ..resources.endpoint import Endpoint
 
         endpoint = Endpoint(
             endpoint_name=self.endpoint_name, endpoint_type="batch", deployment_name=self.deployment_name

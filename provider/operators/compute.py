@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
-from ..computes import Compute
 from ..errors import RequestRefusedError, SpecError
-from ..states import same_state
+from ..resources.compute import Compute
+from ..rest.states import same_state
 from .resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningCreateComputeResourceOperator(CreateResourceOperator):

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
-from ..endpoints import Endpoint, EndpointType, check_endpoint_type
 from ..errors import SpecError
 from ..references import check_references
-from ..states import provisioning_failed
+from ..resources.endpoint import Endpoint, EndpointType, check_endpoint_type
+from ..rest.states import provisioning_failed
 from ..task_run import TASK_RUN_TAG, TaskRun
 from .resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningCreateEndpointOperator(CreateResourceOperator):

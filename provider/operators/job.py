@@ -13,7 +13,8 @@ from .. import sdk
 from ..errors import JobFailedError, NotFoundError, WaitTimeoutError
 from ..lineage import TaskLineage
 from ..links import push_studio_url
-from ..shapes import kind_of_type
+from ..rest.bodies import kind_of_type
+from ..rest.run_history import RunHistory
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
 from .waiting import WaitingOperator
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
-    from ..batch import BatchInvocation
-    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
-    from ..shapes import Job
-    from ..submission import Submission
+    from ..jobs.batch_invocation import BatchInvocation
+    from ..jobs.submission import Submission
+    from ..rest.bodies import Job
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class JobOperator(WaitingOperator):
         return self._finish(context, lambda: self._wait(trigger))
 
     async def _submit(self, context: Context, connection: WorkspaceConnection) -> Job:
-        from ..client import WorkspaceClient
+        from ..rest.client import WorkspaceClient
 
         async with WorkspaceClient(connection) as client:
             self._submission = self._submission_for(context, client)
@@ -74,10 +75,10 @@ class JobOperator(WaitingOperator):
         try:
             job: dict[str, Any] = found()
         except JobFailedError as error:
-            end = self._ask(lambda client: client.history.end_of_log(name))
+            end = self._ask(lambda client: RunHistory(client).end_of_log(name))
             raise JobFailedError(f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}") from error
         except WaitTimeoutError:
-            from ..submission import cancel_own_job
+            from ..jobs.submission import cancel_own_job
 
             canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
             what = "it was canceled" if canceled else "it could not be canceled, see the log"
@@ -97,8 +98,8 @@ class JobOperator(WaitingOperator):
         self._killed = submission.abandoned = True
         if not submission.name:
             return
-        from ..client import WorkspaceClient
-        from ..submission import cancel_own_job
+        from ..jobs.submission import cancel_own_job
+        from ..rest.client import WorkspaceClient
 
         async def cancel() -> None:
             async with WorkspaceClient(submission.client.connection) as client:
@@ -181,7 +182,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         self.job = sdk.field(job)
 
     def _submission_for(self, context: Context, client: WorkspaceClient) -> Submission:
-        from ..submission import Submission
+        from ..jobs.submission import Submission
 
         return Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
 
@@ -211,7 +212,7 @@ async def _results(client: WorkspaceClient, job: dict[str, Any]) -> tuple[dict[s
             versions.append(await _registered(client, job["name"], output))
         except NotFoundError as error:
             log.warning("The job's output is not announced: %s", error)
-    return await client.history.metrics(job["name"]), versions
+    return await RunHistory(client).metrics(job["name"]), versions
 
 
 async def _registered(client: WorkspaceClient, job_name: str, output: dict[str, Any]) -> AssetVersion:

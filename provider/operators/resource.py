@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..errors import NotFoundError, ProvisioningFailedError, SpecError, WaitTimeoutError
 from ..links import push_studio_url
-from ..resources import DELETED, PROVISIONED, differences, operation_error
-from ..states import provisioning_failed, same_state
+from ..resources.base import DELETED, PROVISIONED, differences, operation_error
+from ..rest.states import provisioning_failed, same_state
 from ..task_run import TaskRun
 from ..triggers.resource import AzureMachineLearningResourceTrigger
 from .waiting import WaitingOperator
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
-    from ..resources import Resource
+    from ..resources.base import Resource
+    from ..rest.client import WorkspaceClient
 
 
 class ResourceOperator(WaitingOperator):

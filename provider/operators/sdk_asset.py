@@ -43,8 +43,8 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
         }
 
     async def _make(self, context: Context, connection: WorkspaceConnection) -> dict[str, Any]:
-        from ..client import WorkspaceClient
-        from ..sdk_version import SdkVersion
+        from ..rest.client import WorkspaceClient
+        from ..versions.sdk_registration import SdkVersion
 
         def load() -> Any:
             return self._load_entity(context, self._spec(), self.collection[:-1])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..endpoints import Endpoint
 from ..errors import SpecError
+from ..resources.endpoint import Endpoint
+from ..resources.traffic import check_traffic, next_traffic, served
 from ..task_run import TaskRun
-from ..traffic import check_traffic, next_traffic, served
 from .resource import ResourceOperator
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..client import WorkspaceClient
-    from ..resources import Resource
+    from ..resources.base import Resource
+    from ..rest.client import WorkspaceClient
     from ..triggers.resource import AzureMachineLearningResourceTrigger
 
 _ON_ITS_WAY = ("Creating", "Updating")

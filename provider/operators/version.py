@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...datasets.workspace import Kind
 from ..errors import SpecError
 from ..links import push_studio_url, version_url
-from ..shapes import asset_version
+from ..rest.bodies import asset_version
 from ..task_run import TaskRun
 from .base import AzureMachineLearningBaseOperator
 
@@ -76,7 +76,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         return [owner.asset(kind, self.asset_name), owner.alias(kind)]
 
     async def _run(self, connection: WorkspaceConnection, task_run: TaskRun) -> AssetVersion:
-        from ..client import WorkspaceClient
+        from ..rest.client import WorkspaceClient
 
         kind = Kind(self.kind)
         path = (kind.collection, self.asset_name, "versions", str(self.version))

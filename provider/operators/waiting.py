@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..client import WorkspaceClient
     from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
     from ..triggers.base import AzureMachineLearningTrigger
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         }
 
     def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
-        from ..client import WorkspaceClient
+        from ..rest.client import WorkspaceClient
 
         connection = self.hook.get_workspace_connection()
 
@@ -100,7 +100,7 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
 
 
 async def _look(connection: WorkspaceConnection, trigger: AzureMachineLearningTrigger, *, until_found: bool) -> Any:
-    from ..client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
 
     async with WorkspaceClient(connection, retry=False) as client:
         if until_found:

@@ -6,12 +6,12 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .errors import AzureMachineLearningError, NotFoundError, ProvisioningFailedError, SpecError
-from .states import provisioning_failed, same_state
+from ..errors import AzureMachineLearningError, NotFoundError, ProvisioningFailedError, SpecError
+from ..rest.states import provisioning_failed, same_state
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
-    from .connection import WorkspaceConnection
+    from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ async def operation_error(client: WorkspaceClient, url: str) -> str:
 
 def error_text(body: dict[str, Any]) -> str:
     """Return ``code: message`` of an ARM error body."""
-    from .transport import describe_error
+    from ..rest.transport import describe_error
 
     return ": ".join(describe_error(body))
 

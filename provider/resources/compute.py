@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .links import resource_url
-from .resources import DELETED, PROVISIONED, Resource, error_text
+from ..links import resource_url
+from .base import DELETED, PROVISIONED, Resource, error_text
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
-    from .connection import WorkspaceConnection
+    from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import SpecError
-from .links import resource_url
-from .resources import Resource, operation_error
+from ..errors import SpecError
+from ..links import resource_url
+from .base import Resource, operation_error
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
-    from .connection import WorkspaceConnection
+    from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 EndpointType = Literal["online", "batch"]
 # The api-versions whose bodies azure-ai-ml writes: (endpoint, deployment).

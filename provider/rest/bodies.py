@@ -6,9 +6,9 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..datasets.events import AssetVersion
-from ..datasets.workspace import Kind
-from .errors import JobFailedError
+from ...datasets.events import AssetVersion
+from ...datasets.workspace import Kind
+from ..errors import JobFailedError
 from .states import JobOutcome, job_outcome
 
 _TYPE_FIELD = {Kind.MODEL: "modelType", Kind.DATA: "dataType"}

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from ..datasets.workspace import Kind
-from .errors import NotFoundError, SpecError, TransientError
-from .run_history import RunHistory
-from .shapes import Datastore, Job, asset_version
-from .states import JobOutcome
+from ...datasets.workspace import Kind
+from ..errors import NotFoundError, SpecError
+from .bodies import Datastore, Job, asset_version
 from .transport import Answer, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
-    from ..datasets.events import AssetVersion
-    from .connection import WorkspaceConnection
-
-_T = TypeVar("_T")
-log = logging.getLogger(__name__)
+    from ...datasets.events import AssetVersion
+    from ..connection import WorkspaceConnection
 
 
 class WorkspaceClient:
@@ -51,7 +43,6 @@ class WorkspaceClient:
         self._transport = transport or Transport(connection)
         self._owns_transport = transport is None
         self._retry = retry
-        self.history = RunHistory(self)
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -239,79 +230,6 @@ class WorkspaceClient:
     async def cancel_job(self, name: str) -> None:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""
         await self._send("POST", f"/jobs/{_segment(name)}/cancel")
-
-    # Waiting: one look, and the loop around it. Sensors look from a worker, triggers loop.
-
-    async def check_job(self, name: str, *, fail_on_paused: bool = False, seen: set[str] | None = None) -> Job | None:
-        """
-        Return a job that has completed, or None while it has not ended.
-
-        :param fail_on_paused: whether Paused is a failure; otherwise it is waited for.
-        :param seen: statuses met so far, so that each change is logged once, also one that this release does not know.
-        :raises JobFailedError: it ended in another way; with the service's own reason.
-        """
-        job = await self.get_job(name)
-        if seen is not None and job.status not in seen:
-            seen.add(job.status)
-            if job.outcome is JobOutcome.UNKNOWN:
-                log.warning("Job %s has status %s, which this provider does not know: still waiting.", name, job.status)
-            else:
-                log.info("Job %s is %s.", name, job.status)
-        if job.outcome is JobOutcome.SUCCEEDED:
-            return job
-        if job.outcome is JobOutcome.FAILED:
-            raise job.failure(await self.history.failure_reason(name))
-        if job.outcome is JobOutcome.PAUSED and fail_on_paused:
-            raise job.failure("Somebody paused it, and this task counts that as a failure.")
-        return None
-
-
-async def poll(look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
-    """
-    Look until there is something.
-
-    :param look: returns None as long as there is nothing.
-    :param interval: seconds between looks; more where the service asks for it, or while it cannot answer (up to 8
-        times).
-    :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
-    """
-    failures = 0
-    while True:
-        pause = interval
-        try:
-            if (found := await look()) is not None:
-                return found
-            failures = 0
-        except TransientError as error:
-            failures += 1
-            pause = max(interval * 2 ** min(failures - 1, 3), error.retry_after or 0)
-            log.warning("%s Trying again in %.0f s.", error, pause)
-        await asyncio.sleep(pause)
-
-
-_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Transport, int]] = {}
-
-
-@asynccontextmanager
-async def shared_transport(connection: WorkspaceConnection) -> AsyncIterator[Transport]:
-    """
-    Give a transport whose credential, token and connections are those of all who use it in this event loop.
-
-    A triggerer runs hundreds of waits in one loop; one token and one pool of connections serve them. Closed with the
-    last of them.
-    """
-    key = (asyncio.get_running_loop(), connection)
-    transport, users = _shared.get(key) or (Transport(connection), 0)
-    _shared[key] = (transport, users + 1)
-    try:
-        yield transport
-    finally:
-        transport, users = _shared[key]
-        if users > 1:
-            _shared[key] = (transport, users - 1)
-        else:
-            del _shared[key]
-            await transport.__aexit__(None, None, None)
 
 
 def _segment(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .client import WorkspaceClient
 
 if TYPE_CHECKING:
-    from ..datasets.workspace import Registry
+    from ...datasets.workspace import Registry
 
 
 class RegistryClient(WorkspaceClient):

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .errors import AzureMachineLearningError
+from ..errors import AzureMachineLearningError
 
 if TYPE_CHECKING:
     from .client import WorkspaceClient

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +21,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError
 
-from .errors import (
+from ..errors import (
     AuthenticationError,
     AzureMachineLearningError,
     ConnectionConfigurationError,
@@ -30,9 +32,10 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
-    from .connection import WorkspaceConnection
+    from ..connection import WorkspaceConnection
 
 USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
 
@@ -209,3 +212,28 @@ def _path(url: str) -> str:
 
 def _first_lines(error: BaseException) -> str:
     return " ".join(str(error).split("\n")[:2]).strip()
+
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Transport, int]] = {}
+
+
+@asynccontextmanager
+async def shared_transport(connection: WorkspaceConnection) -> AsyncIterator[Transport]:
+    """
+    Give a transport whose credential, token and connections are those of all who use it in this event loop.
+
+    A triggerer runs hundreds of waits in one loop; one token and one pool of connections serve them. Closed with the
+    last of them.
+    """
+    key = (asyncio.get_running_loop(), connection)
+    transport, users = _shared.get(key) or (Transport(connection), 0)
+    _shared[key] = (transport, users + 1)
+    try:
+        yield transport
+    finally:
+        transport, users = _shared[key]
+        if users > 1:
+            _shared[key] = (transport, users - 1)
+        else:
+            del _shared[key]
+            await transport.__aexit__(None, None, None)

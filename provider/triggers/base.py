@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -13,9 +14,12 @@ from .. import errors
 from ..hook import AzureMachineLearningHook
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from ..client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 
 class AzureMachineLearningTrigger(BaseTrigger):
@@ -56,8 +60,6 @@ class AzureMachineLearningTrigger(BaseTrigger):
         :raises WaitTimeoutError: the deadline came first.
         :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
         """
-        from ..client import poll
-
         try:
             async with asyncio.timeout(None if self.deadline is None else max(0.0, self.deadline - time.time())):
                 return await poll(lambda: self.look(client), interval=self.poll_interval)
@@ -78,6 +80,29 @@ class AzureMachineLearningTrigger(BaseTrigger):
         else:
             event = {"status": "success", "found": found}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+
+async def poll(look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
+    """
+    Look until there is something.
+
+    :param look: returns None as long as there is nothing.
+    :param interval: seconds between looks; more where the service asks for it, or while it cannot answer (up to 8
+        times).
+    :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
+    """
+    failures = 0
+    while True:
+        pause = interval
+        try:
+            if (found := await look()) is not None:
+                return found
+            failures = 0
+        except errors.TransientError as error:
+            failures += 1
+            pause = max(interval * 2 ** min(failures - 1, 3), error.retry_after or 0)
+            log.warning("%s Trying again in %.0f s.", error, pause)
+        await asyncio.sleep(pause)
 
 
 def found_or_raise(event: dict[str, Any]) -> Any:

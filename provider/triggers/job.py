@@ -10,7 +10,7 @@ from ..hook import AzureMachineLearningHook
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
-    from ..client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
 
 _KILL_SECONDS = 25  # less than Airflow gives, `[triggerer] on_kill_timeout`
 
@@ -38,7 +38,9 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
 
     async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""
-        job = await client.check_job(self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
+        from ..jobs.check import check_job
+
+        job = await check_job(client, self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
         return job.to_dict() if job else None
 
     async def on_kill(self) -> None:
@@ -52,7 +54,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
                 await asyncio.shield(canceling)
 
     async def _cancel(self, owner: str) -> None:
-        from ..submission import cancel_own_job
+        from ..jobs.submission import cancel_own_job
 
         async with asyncio.timeout(_KILL_SECONDS), AzureMachineLearningHook(self.conn_id).client() as client:
             await cancel_own_job(client, self.job_name, owner)

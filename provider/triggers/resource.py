@@ -10,7 +10,7 @@ from .base import AzureMachineLearningTrigger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
@@ -37,8 +37,8 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         """Return its facts, or None while it is in another state, or while it is too early."""
         if self.not_before is not None and time.time() < self.not_before:
             return None
-        from ..computes import Compute
-        from ..endpoints import Endpoint
+        from ..resources.compute import Compute
+        from ..resources.endpoint import Endpoint
 
         resource = Compute(self.path[1]) if self.path[0] == "computes" else Endpoint.at(*self.path)
         return await resource.check(client, self.state, self._seen)

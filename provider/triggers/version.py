@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
-    from ..client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
@@ -26,6 +26,6 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
 
     async def look(self, client: WorkspaceClient) -> list[dict[str, Any]] | None:
         """Return the new versions, oldest first, or None while there are none."""
-        from ..versions import NewVersions
+        from ..versions.newer import NewVersions
 
         return [version.to_dict() for version in await NewVersions(**self.wanted).look(client)] or None

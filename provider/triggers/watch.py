@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from ...datasets.events import AssetVersion
-    from ..watching import Beat, Snapshot
+    from ..watching.poll import Beat, Snapshot
 
 _CURSOR = "azureml"
 # A trigger whose DAG was paused lives on for a moment, and what it says then is lost although Airflow calls it stored.
@@ -89,7 +89,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the poll that watchers with the same key share."""
-        from ..watching import WorkspacePoll
+        from ..watching.poll import WorkspacePoll
 
         return WorkspacePoll(
             conn_id=kwargs["conn_id"],

@@ -9,9 +9,9 @@ from .watch import AzureMachineLearningWatchTrigger
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
-    from ..cursors import JobCursor
-    from ..shapes import Job
-    from ..watching import Snapshot
+    from ..rest.bodies import Job
+    from ..watching.cursors import JobCursor
+    from ..watching.poll import Snapshot
 
 
 class AzureMachineLearningExperimentWatchTrigger(AzureMachineLearningWatchTrigger):
@@ -26,7 +26,7 @@ class AzureMachineLearningExperimentWatchTrigger(AzureMachineLearningWatchTrigge
         self.fields["statuses"] = self.statuses = sorted(statuses)
 
     def _nothing(self) -> dict[str, Any]:
-        from ..cursors import JobCursor
+        from ..watching.cursors import JobCursor
 
         return JobCursor().to_json()
 
@@ -37,7 +37,7 @@ class AzureMachineLearningExperimentWatchTrigger(AzureMachineLearningWatchTrigge
         *,
         first: bool,  # noqa: ARG002
     ) -> tuple[list[AssetVersion], dict[str, Any]]:
-        from ..cursors import JobCursor
+        from ..watching.cursors import JobCursor
 
         cursor = JobCursor.from_json(state)
         ended, after = cursor.news(*await self._jobs(snapshot, cursor))

@@ -9,7 +9,7 @@ from .watch import AzureMachineLearningWatchTrigger
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
-    from ..watching import Snapshot
+    from ..watching.poll import Snapshot
 
 
 class AzureMachineLearningVersionWatchTrigger(AzureMachineLearningWatchTrigger):
@@ -23,14 +23,14 @@ class AzureMachineLearningVersionWatchTrigger(AzureMachineLearningWatchTrigger):
         self._listed = time.monotonic()
 
     def _nothing(self) -> dict[str, Any]:
-        from ..cursors import VersionCursor
+        from ..watching.cursors import VersionCursor
 
         return {**VersionCursor().to_json(), "mark": None}
 
     async def _news(
         self, snapshot: Snapshot, state: dict[str, Any], *, first: bool
     ) -> tuple[list[AssetVersion], dict[str, Any]]:
-        from ..cursors import VersionCursor
+        from ..watching.cursors import VersionCursor
 
         mark = snapshot.fingerprints.get(self.name)
         is_due = time.monotonic() - self._listed > self._RELIST

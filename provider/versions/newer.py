@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from ..datasets.events import AssetVersion, parse_time
-from ..datasets.workspace import Kind
-from .errors import NotFoundError, SpecError
+from ...datasets.events import AssetVersion, parse_time
+from ...datasets.workspace import Kind
+from ..errors import NotFoundError, SpecError
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
+    from ..rest.client import WorkspaceClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.workspace import Kind
-from .errors import NotFoundError, RequestRefusedError, SpecError, TransientError
-from .shapes import asset_version_body
-from .task_run import TASK_RUN_TAG, TaskRun
-from .upload import Source, find_source, is_remote, remove, upload
+from ...datasets.workspace import Kind
+from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
+from ..rest.bodies import asset_version_body
+from ..task_run import TASK_RUN_TAG, TaskRun
+from .sources import Source, find_source, is_remote
+from .upload import remove, upload
 
 if TYPE_CHECKING:
-    from ..datasets.events import AssetVersion
-    from .client import WorkspaceClient
+    from ...datasets.events import AssetVersion
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 

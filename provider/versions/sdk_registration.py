@@ -7,15 +7,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import SpecError
-from .sdk import quietly, sdk_errors
-from .task_run import TASK_RUN_TAG, TaskRun
+from ..errors import SpecError
+from ..sdk import quietly, sdk_errors
+from ..task_run import TASK_RUN_TAG, TaskRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .client import WorkspaceClient
-    from .hook import AzureMachineLearningHook
+    from ..hook import AzureMachineLearningHook
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
-from ..datasets.events import AssetVersion, parse_time
+from ...datasets.events import AssetVersion, parse_time
 
 if TYPE_CHECKING:
-    from .shapes import Job
+    from ..rest.bodies import Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from ..datasets.workspace import Kind, Registry, Workspace
-from .errors import AzureMachineLearningError, NotFoundError, TransientError
-from .hook import AzureMachineLearningHook
+from ...datasets.workspace import Kind, Registry, Workspace
+from ..errors import AzureMachineLearningError, NotFoundError, TransientError
+from ..hook import AzureMachineLearningHook
 
 if TYPE_CHECKING:
-    from ..datasets.events import AssetVersion
-    from .client import WorkspaceClient
-    from .shapes import Job
+    from ...datasets.events import AssetVersion
+    from ..rest.bodies import Job
+    from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +176,9 @@ class WorkspacePoll(SharedStreamProducer):
         return Snapshot(self._client, self._kind, fingerprints)
 
     async def _connect(self) -> WorkspaceClient:
-        from .client import WorkspaceClient, shared_transport
-        from .registry_client import RegistryClient
+        from ..rest.client import WorkspaceClient
+        from ..rest.registry_client import RegistryClient
+        from ..rest.transport import shared_transport
 
         connection = await self._hook.aget_workspace_connection()
         transport = await self._connected.enter_async_context(shared_transport(connection))

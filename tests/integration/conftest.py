@@ -21,9 +21,9 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_azureml.datasets import Workspace
-from airflow_provider_azureml.provider.client import WorkspaceClient
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
+from airflow_provider_azureml.provider.rest.client import WorkspaceClient
 
 
 class StateStore:

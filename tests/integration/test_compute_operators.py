@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.provider.computes import Compute
 from airflow_provider_azureml.provider.errors import (
     NotFoundError,
     ProvisioningFailedError,
@@ -22,6 +21,7 @@ from airflow_provider_azureml.provider.operators.compute import (
 )
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningStartComputeOperator as Start
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningStopComputeOperator as Stop
+from airflow_provider_azureml.provider.resources.compute import Compute
 from airflow_provider_azureml.sensors import AzureMachineLearningComputeSensor as ComputeSensor
 
 CLUSTER = {"name": "cpu", "type": "amlcompute", "size": "Standard_DS3_v2", "max_instances": 2}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.provider.endpoints import Endpoint
 from airflow_provider_azureml.provider.errors import (
     NotFoundError,
     ProvisioningFailedError,
@@ -28,6 +27,7 @@ from airflow_provider_azureml.provider.operators.model import AzureMachineLearni
 from airflow_provider_azureml.provider.operators.traffic import (
     AzureMachineLearningSetEndpointTrafficOperator as SetTraffic,
 )
+from airflow_provider_azureml.provider.resources.endpoint import Endpoint
 from airflow_provider_azureml.sensors import AzureMachineLearningEndpointSensor as EndpointSensor
 
 FAST = {"poll_interval": 0.1}

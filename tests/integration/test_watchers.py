@@ -15,11 +15,11 @@ from airflow.triggers.shared_stream import SharedStreamManager
 from azure.storage.queue import QueueClient
 
 from airflow_provider_azureml.datasets import Kind, Registry
-from airflow_provider_azureml.provider import watching
-from airflow_provider_azureml.provider.client import WorkspaceClient
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
-from airflow_provider_azureml.provider.registry_client import RegistryClient
+from airflow_provider_azureml.provider.rest.client import WorkspaceClient
+from airflow_provider_azureml.provider.rest.registry_client import RegistryClient
 from airflow_provider_azureml.provider.triggers import watch as watch_module
+from airflow_provider_azureml.provider.watching import poll as watching
 from airflow_provider_azureml.sensors import watch
 
 
@@ -59,7 +59,7 @@ class Watched:
             self.store.changed.clear()
 
     def seen(self) -> set[str]:
-        from airflow_provider_azureml.provider.cursors import VersionCursor
+        from airflow_provider_azureml.provider.watching.cursors import VersionCursor
 
         kept = json.loads(self.store.values.get("azureml", "null"))
         return set(VersionCursor.from_json(kept).seen) if kept else set()
@@ -475,6 +475,6 @@ async def test_leaving_closes_everything(ws, triggerer, put, azureml_emulator):
     await one.next()
     await triggerer.stop()
     with contextlib.suppress(KeyError):
-        from airflow_provider_azureml.provider import client as module
+        from airflow_provider_azureml.provider.rest import client as module
 
         assert not module._shared

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_azureml.datasets import AssetVersion
-from airflow_provider_azureml.provider.cursors import JobCursor, VersionCursor
-from airflow_provider_azureml.provider.shapes import Job
+from airflow_provider_azureml.provider.rest.bodies import Job
+from airflow_provider_azureml.provider.watching.cursors import JobCursor, VersionCursor
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 PRODUCTION = {"stage": "production"}

@@ -11,11 +11,12 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_azureml.datasets import Kind, Workspace
-from airflow_provider_azureml.provider import resources, sdk
+from airflow_provider_azureml.provider import sdk
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator
-from airflow_provider_azureml.provider.states import provisioning_failed, same_state
+from airflow_provider_azureml.provider.resources import base as resources
+from airflow_provider_azureml.provider.rest.states import provisioning_failed, same_state
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 from airflow_provider_azureml.provider.triggers.resource import AzureMachineLearningResourceTrigger
 

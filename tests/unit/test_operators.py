@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_azureml.datasets import Kind, Workspace
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator
-from airflow_provider_azureml.provider.states import JobOutcome, job_outcome
+from airflow_provider_azureml.provider.rest.states import JobOutcome, job_outcome
 from airflow_provider_azureml.provider.triggers.base import found_or_raise
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 from airflow_provider_azureml.provider.triggers.version import AzureMachineLearningVersionTrigger

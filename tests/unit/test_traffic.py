@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from airflow_provider_azureml.provider.traffic import check_traffic, next_traffic
+from airflow_provider_azureml.provider.resources.traffic import check_traffic, next_traffic
 
 
 @some.composite

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_azureml.provider.errors import SpecError
-from airflow_provider_azureml.provider.upload import find_source, is_remote
+from airflow_provider_azureml.provider.versions.sources import find_source, is_remote
 
 
 @pytest.fixture

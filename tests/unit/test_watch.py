@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_azureml.datasets import Registry, Workspace
 from airflow_provider_azureml.datasets.uri import parse_asset_uri
-from airflow_provider_azureml.provider.event_queue import event_kinds
+from airflow_provider_azureml.provider.watching.event_queue import event_kinds
 from airflow_provider_azureml.sensors import watch
 
 WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")

@@ -184,7 +184,7 @@ def test_only_loopback_is_listened_on(emulator: Emulator) -> None:
     ("name", "line"),
     [
         ("control", "the service: port {port} is not free: [^\n]*"),
-        ("proxy", "the mapper: port {port} is not free: [^\n]*"),
+        ("proxy", "the proxy: port {port} is not free: [^\n]*"),
         ("blob", "Azurite: [^\n]*EADDRINUSE[^\n]*{port}"),
     ],
 )

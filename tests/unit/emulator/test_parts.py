@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_azureml.emulator.calls import Call, Match
-from airflow_provider_azureml.emulator.clock import Clock, timestamp
-from airflow_provider_azureml.emulator.events import Subscription, write
-from airflow_provider_azureml.emulator.faults import Faults
-from airflow_provider_azureml.emulator.jobshapes import for_version
-from airflow_provider_azureml.emulator.mapper import target_of
-from airflow_provider_azureml.emulator.paging import labelled, shows
-from airflow_provider_azureml.emulator.progress import Runner, default_script, steps
-from airflow_provider_azureml.emulator.routing import Routes
-from airflow_provider_azureml.emulator.state import Store
-from airflow_provider_azureml.emulator.throttle import Throttle, kind_of
-from airflow_provider_azureml.emulator.tokens import Grant, noun_of
-from airflow_provider_azureml.emulator.workspaces import Holder
+from airflow_provider_azureml.emulator.api.job_bodies import for_version
+from airflow_provider_azureml.emulator.api.workspaces import Holder
+from airflow_provider_azureml.emulator.core.calls import Call, Match
+from airflow_provider_azureml.emulator.core.clock import Clock, timestamp
+from airflow_provider_azureml.emulator.core.directory import Grant, noun_of
+from airflow_provider_azureml.emulator.core.events import Subscription, write
+from airflow_provider_azureml.emulator.core.faults import Faults
+from airflow_provider_azureml.emulator.core.job_progress import Runner, default_script, steps
+from airflow_provider_azureml.emulator.core.store import Store
+from airflow_provider_azureml.emulator.core.throttle import Throttle, kind_of
+from airflow_provider_azureml.emulator.processes.proxy import target_of
+from airflow_provider_azureml.emulator.wire.paging import labelled, shows
+from airflow_provider_azureml.emulator.wire.routing import Routes
 
 
 def call(method: str = "GET", path: str = "/jobs/j", host: str = "management.azure.com", **query: str) -> Call:
@@ -219,7 +219,7 @@ class TestProgress:
     def test_a_step_without_an_end_is_the_last(self, tmp_path: Path) -> None:
         store = Store(tmp_path / "s")
         job = {"status": "", "history": [], "script": [], "metrics": {}, "due": None, "error": None}
-        runner = Runner(store, lambda *_: None)
+        runner = Runner(store)
         runner.start("ws/jobs", "j", job, steps([("A", 1), ("B", None), "C"]), 100.0)
         runner.catch_up(1000)
         found = store.get("ws/jobs", "j")
@@ -231,9 +231,10 @@ class TestProgress:
         store, seen = Store(tmp_path / "s"), []
         job = {"status": "", "history": [], "script": [], "metrics": {}, "due": None, "error": None}
         store.put("ws/jobs", "j", job)
-        Runner(store, lambda *_: None).start("ws/jobs", "j", job, steps([("A", 5), ("B", 5), "C"]), 100.0)
+        Runner(store).start("ws/jobs", "j", job, steps([("A", 5), ("B", 5), "C"]), 100.0)
 
-        again = Runner(store, lambda _, name, moved: seen.append((name, moved["status"])))
+        again = Runner(store)
+        again.moved = lambda _, name, moved: seen.append((name, moved["status"]))
         again.catch_up(104)
         assert seen == []
         again.catch_up(200)
