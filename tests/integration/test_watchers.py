@@ -475,6 +475,6 @@ async def test_leaving_closes_everything(ws, triggerer, put, azureml_emulator):
     await one.next()
     await triggerer.stop()
     with contextlib.suppress(KeyError):
-        from airflow_provider_azureml.provider.rest import client as module
+        from airflow_provider_azureml.provider.rest import transport as module
 
         assert not module._shared
