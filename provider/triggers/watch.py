@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from ...datasets.workspace import Kind, owner_of
+from ..capabilities import aget_state, aset_state
 from ..errors import AzureMachineLearningError
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         if self.asset_state_store is None:
             self.log.warning("Airflow gave no asset state store: after a restart, watching begins anew.")
             return None
-        kept = await self.asset_state_store.aget(_CURSOR)
+        kept = await aget_state(self.asset_state_store, _CURSOR)
         return kept if isinstance(kept, dict) else None
 
     async def _keep_what_settled(self) -> None:
@@ -177,7 +178,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
 
     async def _keep(self, state: dict[str, Any]) -> None:
         if state != self._kept and self.asset_state_store is not None:
-            await self.asset_state_store.aset(_CURSOR, state)
+            await aset_state(self.asset_state_store, _CURSOR, state)
         self._kept = state
 
     def _complain(self, error: Exception) -> None:

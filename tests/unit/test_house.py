@@ -59,7 +59,8 @@ def room_of(module: str) -> str:
 ORDER = {
     "product": [
         {"datasets"},
-        {"provider", "provider.errors", "provider.specs", "provider.connection", "provider.links", "provider.task_run"},
+        {"provider", "provider.capabilities", "provider.errors", "provider.specs"},
+        {"provider.connection", "provider.links", "provider.task_run"},
         {"provider.rest"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
         {"provider.resources", "provider.versions", "provider.watching"},
