@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--job-seconds", type=float, default=10.0, help="how long a job takes (default: 10)")
     parser.add_argument("--workspace", default="emulated", help="the workspace's name (default: emulated)")
     parser.add_argument("--throttle", action="store_true", help="enforce ARM's limits on requests")
+    parser.add_argument("--unkind", action="store_true", help="short pages, lists that lag, limits, and so on")
     parser.add_argument("--quiet", action="store_true", help="do not show calls")
     for name, what in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, help=f"the port of {what} (default: a free one)")
@@ -57,7 +58,8 @@ def _run(options: argparse.Namespace) -> int:
         options.persist,
         jobs=options.jobs,
         job_seconds=options.job_seconds,
-        throttle=options.throttle,
+        unkind=options.unkind,
+        throttle=options.throttle or None,
         workspace_name=options.workspace,
         ports={name: port for name, port in ports.items() if port},
     )

@@ -163,14 +163,18 @@ def configure(service: Service, arguments: Arguments) -> None:
         "operation_seconds",
         "retry_after",
         "max_body",
+        "operation_polls",
+        "hierarchical",
+        "refuse_secrets",
     }
     for name, value in arguments.items():
-        if name in ("throttle", "limits", "token_lifetime"):
+        if name in ("throttle", "limits", "token_lifetime", "both_forms"):
             _configure_special(service, name, value)
         elif name in allowed:
             setattr(service.config, name, value)
         else:
-            raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(allowed))}")
+            known = sorted({*allowed, "throttle", "limits", "token_lifetime", "both_forms"})
+            raise ValueError(f"no setting {name!r}; there are {', '.join(known)}")
     service.config.save()
 
 
@@ -179,8 +183,10 @@ def _configure_special(service: Service, name: str, value: Any) -> None:
         service.config.throttle = service.throttle.enforce = bool(value)
     elif name == "token_lifetime":
         service.directory.lifetime = int(value)
+    elif name == "both_forms":
+        service.config.both_forms = service.turns.both = bool(value)
     else:
-        service.config.limits = {**service.config.limits, **value}
+        service.config.limits = dict(value)
         service.throttle = type(service.throttle)(enforce=service.throttle.enforce, limits=service.config.limits)
 
 
@@ -260,7 +266,10 @@ def delete_workspace(service: Service, arguments: Arguments) -> None:
 
 @command
 def create_datastore(service: Service, arguments: Arguments) -> None:
-    """Create a datastore; `credentials` may be None, AccountKey, Sas or ServicePrincipal."""
+    """Create a datastore.
+
+    `credentials` may be None, AccountKey, Sas or ServicePrincipal; with `refuses_secrets` they are not given out.
+    """
     holder, name = _holder(service, arguments), arguments["name"]
     document = datastores.built_in(holder, service.config.account)["workspaceblobstore"]
     document["properties"].update(
@@ -271,6 +280,7 @@ def create_datastore(service: Service, arguments: Arguments) -> None:
         tags={},
         serviceDataAccessAuthIdentity="None",
     )
+    document["refuses_secrets"] = bool(arguments.get("refuses_secrets"))
     service.store.put(datastores.collection(holder), name, document, service.clock.now())
 
 

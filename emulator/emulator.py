@@ -81,6 +81,13 @@ class Job:
         self._move(script=steps)
 
 
+def _manners(unkind: bool, **given: Any) -> dict[str, Any]:
+    """Return the settings that `unkind` changes all at once, but for those that were given."""
+    from .processes.config import KIND, UNKIND
+
+    return {**(UNKIND if unkind else KIND), **{name: value for name, value in given.items() if value is not None}}
+
+
 def _base64(content: str | bytes) -> str:
     return base64.b64encode(content.encode() if isinstance(content, str) else content).decode()
 
@@ -93,10 +100,16 @@ class Emulator:
     job_seconds     how long a job takes by itself, from submission to Completed
     cancel_seconds, operation_seconds
                     how long a cancellation and other long-running operations take
-    page_size       how many items a page of a list has
-    list_delay      seconds until lists show what was created (eventual consistency)
-    throttle        enforce ARM's documented limits (429); `limits` changes them, e.g. {"reads": (250, 25)}: how many at
-                    once, how many more a second
+    unkind          as unkind as the service may be, all at once; each of these can also be had alone:
+      page_size       how many items a page of a list has: 50, or 3 when unkind
+      list_delay      seconds until lists show what was created (eventual consistency): 0, or 0.2
+      throttle        enforce ARM's documented limits (429): False, or True
+      operation_polls how often a long-running operation says that it goes on, however long it takes: 0, or 2
+      both_forms      answer in each way in turn where the service was seen to answer in several: False, or True
+      hierarchical    the storage account has a hierarchical namespace, so that folders are listed as blobs, and cannot
+                      be deleted while they hold something: False, or True
+      refuse_secrets  in every other workspace, the secret of the default datastore is not given out (403)
+    limits          what `throttle` allows, e.g. {"reads": (250, 25)}: how many at once, how many more a second
     clock_rate      1 is real time, 0 stands still until `advance()`
     seed            for misbehaviour by chance
     ports           fixed ports by name (proxy, service, control, blob, queue, table); free ones are taken otherwise
@@ -110,9 +123,14 @@ class Emulator:
         job_seconds: float = 2.0,
         cancel_seconds: float = 0.5,
         operation_seconds: float = 0.5,
-        page_size: int = 100,
-        list_delay: float = 0.0,
-        throttle: bool = False,
+        unkind: bool = False,
+        page_size: int | None = None,
+        list_delay: float | None = None,
+        throttle: bool | None = None,
+        operation_polls: int | None = None,
+        both_forms: bool | None = None,
+        hierarchical: bool | None = None,
+        refuse_secrets: bool | None = None,
         limits: Mapping[str, tuple[float, float]] | None = None,
         clock_rate: float = 1.0,
         seed: int = 0,
@@ -133,9 +151,16 @@ class Emulator:
             "job_seconds": job_seconds,
             "cancel_seconds": cancel_seconds,
             "operation_seconds": operation_seconds,
-            "page_size": page_size,
-            "list_delay": list_delay,
-            "throttle": throttle,
+            **_manners(
+                unkind,
+                page_size=page_size,
+                list_delay=list_delay,
+                throttle=throttle,
+                operation_polls=operation_polls,
+                both_forms=both_forms,
+                hierarchical=hierarchical,
+                refuse_secrets=refuse_secrets,
+            ),
             "limits": dict(limits or {}),
             "clock_rate": clock_rate,
             "seed": seed,
@@ -392,7 +417,11 @@ class Emulator:
         self._control("delete_workspace", workspace_name=name)
 
     def create_datastore(self, name: str, *, workspace: str | None = None, **options: Any) -> None:
-        """Create a blob datastore; `credentials="None"` makes one without, `container=` and `account=` place it."""
+        """Create a blob datastore.
+
+        `credentials="None"` makes one without, `refuses_secrets=True` one that keeps them (403), `container=` and
+        `account=` place it.
+        """
         self._control("create_datastore", name=name, workspace_name=workspace, **options)
 
     def calls(self, method: str | None = None, path_contains: str | None = None, **match: Any) -> list[dict[str, Any]]:
@@ -448,8 +477,17 @@ class Emulator:
         return found
 
     def configure(self, **settings: Any) -> None:
-        """Change settings while it runs, e.g. `page_size=2`, `throttle=True`, `token_lifetime=60`."""
+        """Change settings while it runs, e.g. `unkind=True`, `page_size=2`, `throttle=True`, `token_lifetime=60`."""
+        if "unkind" in settings:
+            settings = {**_manners(settings.pop("unkind")), **settings}
         self._control("configure", **settings)
+
+    def restore(self) -> None:
+        """Behave again: no rules, no scripts, no calls on record, full limits, and the settings of the start."""
+        self.behave()
+        self.script_jobs(None)
+        self.clear_calls()
+        self.configure(**{name: value for name, value in self._settings.items() if name not in ("clock_rate", "seed")})
 
     def create_principal(
         self,

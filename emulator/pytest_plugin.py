@@ -54,15 +54,14 @@ def azureml_emulator_session() -> Iterator[Emulator]:
 def azureml_emulator(
     azureml_emulator_session: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[WorkspaceEmulator]:
-    """Give a clean workspace, with this process's environment set up for it; what was misbehaved is forgotten after."""
+    """Give a clean workspace, with this process's environment set up for it; what a test configures ends with it."""
     emulator = azureml_emulator_session
     for name, value in emulator.environment.items():
         monkeypatch.setitem(os.environ, name, value)
     _trust_in_aiohttp(emulator.environment["SSL_CERT_FILE"])
-    emulator.clear_calls()
+    emulator.restore()
     yield WorkspaceEmulator(emulator, emulator.create_workspace())
-    emulator.behave()
-    emulator.script_jobs(None)
+    emulator.restore()
 
 
 def _trust_in_aiohttp(certificates: str) -> None:

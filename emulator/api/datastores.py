@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.arm import Reply, created, modified, not_found_error, provider_error
+from ..core.arm import Reply, ServiceError, created, modified, not_found_error, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
@@ -107,8 +107,8 @@ def list_datastores(exchange: Exchange) -> Reply:
             and (kind is None or properties["datastoreType"] == kind)
         )
 
-    count = int(query.get("count", 30))
-    return page(exchange, collection(exchange.workspace), wanted, _render, size=count, newest_first=True)
+    size = min(int(query.get("count", 30)), exchange.service.config.page_size)
+    return page(exchange, collection(exchange.workspace), wanted, _render, size=size, newest_first=True)
 
 
 @route("PUT", "{workspace}/datastores/{name}")
@@ -145,7 +145,10 @@ def delete_datastore(exchange: Exchange, name: str) -> Reply:
 @route("POST", "{workspace}/datastores/{name}/listSecrets")
 def list_secrets(exchange: Exchange, name: str) -> Reply:
     """Hand out the secret: an account signature, or the account key when no expiry is asked for."""
-    storage, properties = exchange.service.storage, find(exchange, name)["properties"]
+    datastore, storage = find(exchange, name), exchange.service.storage
+    if datastore.get("refuses_secrets"):
+        raise _refused(exchange)
+    properties = datastore["properties"]
     kind = properties["credentials"]["credentialsType"]
     if kind == "None":
         raise provider_error(400, "No secrets for credentials of type None.")
@@ -159,3 +162,10 @@ def list_secrets(exchange: Exchange, name: str) -> Reply:
         hours = float(sent.get("expireAfterHours") or 1)
         return ok({"secretsType": "Sas", "sasToken": f"?{storage.account_sas(hours)}"})
     return ok({"secretsType": "AccountKey", "key": secrets.get("key") or storage.key})
+
+
+def _refused(exchange: Exchange) -> ServiceError:
+    """Return ARM's refusal for somebody whose role lacks this one action."""
+    return exchange.service.directory.unauthorized(
+        exchange.principal, "Microsoft.MachineLearningServices/workspaces/datastores/listSecrets/action", exchange.path
+    )

@@ -32,7 +32,7 @@ def begin(exchange: Exchange, kind: str, identifier: str, *, seconds: float, **o
 
 
 def _find(exchange: Exchange, identifier: str) -> dict[str, Any]:
-    return exchange.service.operations.find(identifier, exchange.query.get("s", ""))
+    return exchange.service.operations.find(identifier, exchange.query.get("s", ""), exchange.now)
 
 
 def _soon(exchange: Exchange) -> dict[str, str]:
@@ -43,7 +43,7 @@ def _soon(exchange: Exchange) -> dict[str, str]:
 def operation_result(exchange: Exchange, identifier: str) -> Reply:
     """Answer 202 while an operation runs and 200 with nothing when it is done."""
     operation = _find(exchange, identifier)
-    if exchange.now < operation["due"]:
+    if operation["running"]:
         return Reply(202, {}, {"Location": exchange.url, **_soon(exchange)})
     return Reply(200)
 
@@ -52,7 +52,7 @@ def operation_result(exchange: Exchange, identifier: str) -> Reply:
 def compute_operation(exchange: Exchange, identifier: str) -> Reply:
     """Answer how a compute operation stands."""
     operation = _find(exchange, identifier)
-    if exchange.now < operation["due"]:
+    if operation["running"]:
         return ok({"status": "InProgress"}, _soon(exchange))
     if operation["error"]:
         return ok({"status": "Failed", "error": operation["error"]})
@@ -63,7 +63,7 @@ def compute_operation(exchange: Exchange, identifier: str) -> Reply:
 def operation_status(exchange: Exchange, identifier: str) -> Reply:
     """Answer how an endpoint's, deployment's or schedule's operation stands; each kind has members of its own."""
     operation = _find(exchange, identifier)
-    kind, running = identifier.partition(":")[0], exchange.now < operation["due"]
+    kind, running = identifier.partition(":")[0], operation["running"]
     path = operation["path"]
     if kind == "s":
         path = path.replace("mfeOperationsStatus", "mfeOperationResults")

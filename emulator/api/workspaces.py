@@ -13,11 +13,11 @@ from ..core.holders import Holder, new_holder
 from ..core.service import Service
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
-from .datastores import built_in
+from .datastores import DEFAULT, built_in
 from .datastores import collection as datastore_collection
 
 
-def render(holder: Holder, account: str, tenant: str) -> dict[str, Any]:
+def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> dict[str, Any]:
     """Return a workspace's body (recorded_shapes/workspace.json)."""
     group = f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}/providers"
     created = timestamp(holder.created, "Z").replace("Z", "0Z")
@@ -56,7 +56,7 @@ def render(holder: Holder, account: str, tenant: str) -> dict[str, Any]:
                 "isPrivateLinkEnabled": False,
                 "notebookPreparationError": None,
             },
-            "storageHnsEnabled": False,
+            "storageHnsEnabled": hierarchical,
             "workspaceId": holder.guid,
             "linkedModelInventoryArmId": None,
             "privateLinkCount": 0,
@@ -90,6 +90,11 @@ def render(holder: Holder, account: str, tenant: str) -> dict[str, Any]:
     }
 
 
+def _render(service: Service, holder: Holder) -> dict[str, Any]:
+    hierarchical = service.config.hierarchical
+    return render(holder, service.storage.account, service.directory.tenant, hierarchical=hierarchical)
+
+
 async def create_workspace(service: Service, subscription: str, group: str, name: str) -> Holder:
     """Create a workspace with its datastores and their containers; one that exists is left alone."""
     holder = new_holder(
@@ -103,14 +108,17 @@ async def create_workspace(service: Service, subscription: str, group: str, name
     service.holders.add(holder)
     for datastore, document in reversed(built_in(holder, service.config.account).items()):
         service.store.put(datastore_collection(holder), datastore, document, holder.created)
+    if service.config.refuse_secrets and service.turns.take("secrets"):
+        service.store.update(
+            datastore_collection(holder), DEFAULT, lambda default: default.update(refuses_secrets=True)
+        )
     return holder
 
 
 @route("GET", "{workspace}")
 def get_workspace(exchange: Exchange) -> Reply:
     """Return the workspace."""
-    service = exchange.service
-    return ok(render(exchange.workspace, service.storage.account, service.directory.tenant))
+    return ok(_render(exchange.service, exchange.workspace))
 
 
 @route("GET", "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER + "/workspaces")
@@ -122,7 +130,7 @@ def list_workspaces(exchange: Exchange, subscription: str, group: str | None = N
     return ok(
         {
             "value": [
-                render(holder, service.storage.account, service.directory.tenant)
+                _render(service, holder)
                 for holder in service.holders.all()
                 if holder.segment == "workspaces" and holder.key.startswith(scope.lower())
             ]

@@ -187,11 +187,15 @@ class Directory:
         own = (grant for grant in self._grants if grant.client_id == principal.client_id)
         if any(grant.allows(verb, lower, noun.partition("/")[2] or noun) for grant in own):
             return
-        raise gateway_error(
+        raise self.unauthorized(principal.client_id, f"{PROVIDER}/{noun}/{verb}", path)
+
+    def unauthorized(self, client_id: str, action: str, path: str) -> ServiceError:
+        """Return ARM's refusal of an action to somebody who has no role that allows it."""
+        return gateway_error(
             403,
             "AuthorizationFailed",
-            f"The client '{principal.client_id}' with object id '{principal.object_id}' does not have authorization to "
-            f"perform action '{PROVIDER}/{noun}/{verb}' over scope '{path}' or the scope is invalid. If access was "
+            f"The client '{client_id}' with object id '{self._principals[client_id].object_id}' does not have "
+            f"authorization to perform action '{action}' over scope '{path}' or the scope is invalid. If access was "
             "recently granted, please refresh your credentials.",
         )
 

@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlencode
 
+from ..processes.config import Config
 from .arm import MANAGEMENT, PROVIDER, gateway_error, provider_error
 from .holders import Holder
 from .store import Store
@@ -20,8 +21,8 @@ _CERTIFICATE_SIZE = 2000
 class Operations:
     """The operations under way and those that are done."""
 
-    def __init__(self, store: Store, key: str) -> None:
-        self._store, self._key = store, key.encode()
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store, self._config, self._key = store, config, config.signing_key.encode()
 
     def begin(
         self,
@@ -41,7 +42,7 @@ class Operations:
         Since 2024 ARM signs such URLs, which makes them some 3 kB long; they only work as they were handed out.
         """
         path = f"/subscriptions/{holder.subscription}/providers/{PROVIDER}/locations/{holder.location}/{kind}"
-        document = {"start": now, "due": now + seconds, "status": status, "path": path, "error": error}
+        document = {"start": now, "due": now + seconds, "status": status, "path": path, "error": error, "polls": 0}
         self._store.put(_COLLECTION, identifier, {**document, "signed": signed}, now)
         query = {"api-version": api_version}
         if kind == "computeOperationsStatus":
@@ -55,14 +56,19 @@ class Operations:
         """Return a URL without its signature, as it stands in the body of an endpoint."""
         return url.partition("&t=")[0]
 
-    def find(self, identifier: str, signature: str) -> dict[str, Any]:
-        """Return an operation, or answer 404, or 403 if the URL is not as it was handed out."""
+    def find(self, identifier: str, signature: str, now: float) -> dict[str, Any]:
+        """Return an operation that is polled, and whether it is `running`.
+
+        Answers 404 if there is none, or 403 if the URL is not as it was handed out.
+        """
         document = self._store.get(_COLLECTION, identifier)
         if document is None:
             raise provider_error(404, f"Operation {identifier} not found.", code="NotFound")
         if document["signed"] and not hmac.compare_digest(signature, self._signature(identifier)):
             raise gateway_error(403, "InvalidSignature", "The URL of the operation is not the one that was handed out.")
-        return document
+        document["polls"] += 1
+        self._store.put(_COLLECTION, identifier, document)
+        return {**document, "running": now < document["due"] or document["polls"] <= self._config.operation_polls}
 
     def _signature(self, identifier: str) -> str:
         return hmac.new(self._key, identifier.encode(), hashlib.sha256).hexdigest()

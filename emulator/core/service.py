@@ -17,6 +17,7 @@ from .operations import Operations
 from .storage import Endpoints, Storage
 from .store import Store
 from .throttle import Throttle
+from .turns import Turns
 
 _TICK = 0.05
 
@@ -38,10 +39,11 @@ class Service:
         )
         self.background = Background()
         self.events = Events(self.store, self.storage, self.background, config.seed)
-        self.operations = Operations(self.store, config.signing_key)
+        self.operations = Operations(self.store, config)
         self.runner = Runner(self.store)
         self.throttle = Throttle(enforce=config.throttle, limits=config.limits)
         self.faults = Faults(config.seed)
+        self.turns = Turns(both=config.both_forms)
         self.calls = CallLog()
 
     async def run(self) -> None:

@@ -92,6 +92,11 @@ class Storage:
         """Write one blob."""
         self._send("PUT", "blob", f"/{container}/{quote(path)}", {}, content, {"x-ms-blob-type": "BlockBlob"})
 
+    def holds(self, container: str, prefix: str) -> bool:
+        """Say whether there are blobs whose names begin like this."""
+        query = {"restype": "container", "comp": "list", "prefix": prefix, "maxresults": "1"}
+        return "<Blob>" in self._send("GET", "blob", f"/{container}", query, allowed=(200,))
+
     def create_queue(self, name: str) -> None:
         """Create a queue; one that exists is left alone."""
         self._send("PUT", "queue", f"/{name}", {}, allowed=(201, 204))
@@ -111,7 +116,7 @@ class Storage:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (201,),
-    ) -> None:
+    ) -> str:
         sas = self.account_sas(services="bq", types="sco", rights="rwdlacup")
         url = f"/{self.account}{path}?{urlencode(query)}{'&' if query else ''}{sas}"
         connection = self._connection(service)
@@ -127,6 +132,7 @@ class Storage:
                     raise
         if answer.status not in allowed:
             raise RuntimeError(f"Azurite refused {method} {path}: {answer.status} {text.decode(errors='replace')}")
+        return text.decode()
 
     def _connection(self, service: str) -> http.client.HTTPSConnection:
         connection: http.client.HTTPSConnection | None = getattr(self._connections, service, None)

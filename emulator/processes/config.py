@@ -7,6 +7,28 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+KIND: dict[str, Any] = {
+    "page_size": 50,
+    "list_delay": 0.0,
+    "throttle": False,
+    "operation_polls": 0,
+    "both_forms": False,
+    "hierarchical": False,
+    "refuse_secrets": False,
+}
+"""Settings of an emulator that is as kind as the service may be."""
+
+UNKIND: dict[str, Any] = {
+    "page_size": 3,
+    "list_delay": 0.2,
+    "throttle": True,
+    "operation_polls": 2,
+    "both_forms": True,
+    "hierarchical": True,
+    "refuse_secrets": True,
+}
+"""The same settings where it is as unkind as the service may be; docs/emulator.md says what each means."""
+
 
 @dataclass
 class Config:
@@ -24,14 +46,18 @@ class Config:
     signing_key: str
     location: str = "westeurope"
     ports: dict[str, int] = field(default_factory=dict)
-    page_size: int = 100
-    list_delay: float = 0.0
+    page_size: int = KIND["page_size"]
+    list_delay: float = KIND["list_delay"]
+    operation_polls: int = KIND["operation_polls"]
+    both_forms: bool = KIND["both_forms"]
+    hierarchical: bool = KIND["hierarchical"]
+    refuse_secrets: bool = KIND["refuse_secrets"]
     jobs: Literal["run", "driven"] = "run"
     job_seconds: float = 2.0
     cancel_seconds: float = 0.5
     operation_seconds: float = 0.5
     retry_after: int = 1
-    throttle: bool = False
+    throttle: bool = KIND["throttle"]
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     clock_rate: float = 1.0
     seed: int = 0

@@ -25,6 +25,7 @@ from ..core.service import Service
 from ..core.storage import storage_service
 from .dispatch import dispatch
 from .exchange import Exchange
+from .hierarchy import Hierarchy
 from .relay import Answer, Relay, passed
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Application:
 
     def __init__(self, service: Service, relay: Relay, drop: Drop) -> None:
         self._service, self._relay, self._drop = service, relay, drop
+        self._hierarchy = Hierarchy(relay, service.storage)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -63,7 +65,9 @@ class Application:
         call.client_request_id = headers.get("x-ms-client-request-id", "")
         fault = service.faults.pick(call)
         try:
-            if storage:
+            if storage == "blob" and service.config.hierarchical:
+                act = partial(self._hierarchy.pass_on, scope, receive)
+            elif storage:
                 act = partial(self._relay.pass_on, storage, scope, receive)
             else:
                 now = service.clock.now()

@@ -1,12 +1,14 @@
 """Lists: order, filters and pages.
 
-A list is `{"value": [...]}`; `nextLink` is absent on the last page, never null, and repeats the caller's query with an
-opaque `$skip` (recorded_shapes/README.md, "Assets"). How long the service's pages are is not known, so it is a setting.
+A list is `{"value": [...]}`; `nextLink` is absent on the last page, never null, and repeats the caller's query with a
+`$skipToken`: gzip in base64, which is not percent-encoded. A page of components held about 50 items
+(recorded_shapes/component.json).
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,9 +35,9 @@ def page(
     size: int,
     newest_first: bool = True,
 ) -> Reply:
-    """Answer with one page of a collection, from where the caller's `$skip` says."""
+    """Answer with one page of a collection, from where the caller's `$skipToken` says."""
     query = exchange.query
-    token = _read(query.get("$skip"))
+    token = _read(query.get("$skipToken"))
     top = int(token.get("top") or query.get("$top") or query.get("top") or 0)
     room = min(size, top) if top else size
 
@@ -46,7 +48,7 @@ def page(
     left = top - room if top else None
     if len(found) > room and left != 0:
         following = {"after": shown[-1].sequence, **({"top": left} if left else {})}
-        body["nextLink"] = _link(exchange, {**query, "$skip": _write(following)})
+        body["nextLink"] = _link(exchange, _write(following))
     return ok(body)
 
 
@@ -77,21 +79,22 @@ def _ordered(exchange: Exchange, collection: str, after: int | None, newest_firs
     return service.store.entries(collection, newest_first=newest_first, after=after, created_before=visible)
 
 
-def _link(exchange: Exchange, query: dict[str, str]) -> str:
-    return f"https://{exchange.host}{exchange.path}?{urlencode(query)}"
+def _link(exchange: Exchange, token: str) -> str:
+    query = urlencode({name: value for name, value in exchange.query.items() if name != "$skipToken"})
+    return f"https://{exchange.host}{exchange.path}?{query}&$skipToken={token}"
 
 
 def _write(token: dict[str, int]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+    return base64.b64encode(gzip.compress(json.dumps(token).encode())).decode()
 
 
 def _read(token: str | None) -> dict[str, int]:
     if not token:
         return {}
     try:
-        read = json.loads(base64.urlsafe_b64decode(token))
+        read = json.loads(gzip.decompress(base64.b64decode(token.replace(" ", "+"))))
         return {"after": int(read["after"]), **({"top": int(read["top"])} if "top" in read else {})}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OSError, EOFError):
         raise provider_error(400, f"The continuation token '{token}' is not valid.") from None
 
 

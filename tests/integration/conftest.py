@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_azureml.datasets import Workspace
+from airflow_provider_azureml.emulator import Emulator
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.rest.client import WorkspaceClient
@@ -100,6 +101,13 @@ async def fire(trigger: Any) -> Any:
     async for event in again.run():
         return json.loads(json.dumps(event.payload))
     raise AssertionError("the trigger ended without an event")
+
+
+@pytest.fixture(scope="session")
+def azureml_emulator_session() -> Iterator[Emulator]:
+    """The emulator as unkind as Azure may be: what passes here does not rest on the emulator's kindness."""
+    with Emulator(unkind=os.environ.get("UNKIND") == "1") as emulator:  # for good as soon as all of the floor passes
+        yield emulator
 
 
 @pytest.fixture

@@ -223,6 +223,9 @@ def drives(*records: str) -> Callable[[Driver], Driver]:
 
 @pytest.fixture
 def world(azureml_emulator: Any) -> Iterator[World]:
+    """Its operations end, and its lists show things, when the driver says; both forms of answers stay in turn."""
+    azureml_emulator.configure(operation_polls=0, list_delay=0, page_size=50, refuse_secrets=False)
+    azureml_emulator.workspace_name = azureml_emulator.create_workspace()
     world = World(azureml_emulator)
     with world.session:
         yield world

@@ -15,7 +15,6 @@ def limited(azureml_emulator: Any) -> Any:
     azureml_emulator.advance(rate=0)
     yield azureml_emulator.token(somebody["client_id"])
     azureml_emulator.advance(rate=1)
-    azureml_emulator.configure(throttle=False, limits={"reads": [250, 25], "writes": [200, 10]})
 
 
 async def call(rest: Any, token: str, method: str, path: str) -> Any:
