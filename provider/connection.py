@@ -165,6 +165,13 @@ class WorkspaceConnection:
         """Who asks, for messages."""
         return f"client id {self.client_id}" if self.client_id else "DefaultAzureCredential"
 
+    @property
+    def identity(self) -> tuple[str | None, ...]:
+        """Who asks, for Azure: the same for all connections of one principal, whatever workspaces they point to."""
+        if self.client_id:
+            return (self.cloud.authority, self.tenant_id, self.client_id.lower())
+        return (self.cloud.authority, None, self.managed_identity_client_id, self.workload_identity_tenant_id)
+
     def check_workspace(self, workspace: Workspace | None) -> None:
         """
         Refuse to go on if a task is meant for another workspace than the connection's.

@@ -94,14 +94,18 @@ class AzureMachineLearningHook(BaseHook):
             yield client
 
     @contextlib.asynccontextmanager
-    async def shared_client(self) -> AsyncIterator[WorkspaceClient]:
-        """Give a client that shares credential, token and network connections with all others in this event loop."""
+    async def shared_client(self, reader: str = "") -> AsyncIterator[WorkspaceClient]:
+        """
+        Give a client that shares credential, token and network connections with all others in this event loop.
+
+        :param reader: on whose behalf it reads; readers take turns at the budget of reads (``rest/read_budget.py``).
+        """
         from .rest.client import WorkspaceClient
         from .rest.transport import shared_transport
 
         connection = await self.aget_workspace_connection()
         async with shared_transport(connection) as transport:
-            yield WorkspaceClient(connection, transport=transport, retry=False)
+            yield WorkspaceClient(connection, transport=transport, retry=False, reader=reader)
 
     @contextlib.contextmanager
     def ml_client(self) -> Any:

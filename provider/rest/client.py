@@ -32,17 +32,24 @@ class WorkspaceClient:
     :param connection: which workspace, and who asks.
     :param transport: a pipeline to share; it is then not closed here.
     :param retry: whether a request is repeated when the service is busy. Waiters, who come again anyway, say no.
+    :param reader: on whose behalf it reads; readers take turns at the budget of reads (``read_budget.py``).
     """
 
     api_version = "2024-10-01"  # generally available; has everything that is read and written here
 
     def __init__(
-        self, connection: WorkspaceConnection, *, transport: Transport | None = None, retry: bool = True
+        self,
+        connection: WorkspaceConnection,
+        *,
+        transport: Transport | None = None,
+        retry: bool = True,
+        reader: str = "",
     ) -> None:
         self.connection = connection
         self._transport = transport or Transport(connection)
         self._owns_transport = transport is None
         self._retry = retry
+        self._reader = reader
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -68,6 +75,7 @@ class WorkspaceClient:
             params={"api-version": self.api_version, **(params or {})},
             json=json,
             retry=retry and self._retry,
+            reader=self._reader,
         )
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
@@ -82,11 +90,12 @@ class WorkspaceClient:
                 yield item
             if not (link := page.get("nextLink")):
                 return
-            page = (await self._transport.request("GET", link, retry=self._retry)).body
+            page = (await self._transport.request("GET", link, retry=self._retry, reader=self._reader)).body
 
     async def request(self, method: str, url: str, *, params: dict[str, str] | None = None) -> dict[str, Any]:
         """Ask one of AzureML's other services, at an absolute URL, and return its JSON."""
-        body = (await self._transport.request(method, url, params=params, retry=self._retry)).body
+        answer = await self._transport.request(method, url, params=params, retry=self._retry, reader=self._reader)
+        body = answer.body
         return body if isinstance(body, dict) else {}
 
     async def get_resource(self, *path: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class RegistryClient(WorkspaceClient):
         if self._found is None:
             discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
             url = f"{discovery}/{self._registry.name}/discovery"
-            found = (await self._transport.request("GET", url, retry=self._retry)).body
+            found = (await self._transport.request("GET", url, retry=self._retry, reader=self._reader)).body
             self._found = (
                 f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
                 f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"

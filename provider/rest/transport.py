@@ -30,6 +30,7 @@ from ..errors import (
     RequestRefusedError,
     TransientError,
 )
+from .read_budget import read_budget, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -110,6 +111,7 @@ class Transport:
         json: Any = None,
         headers: dict[str, str] | None = None,
         retry: bool = True,
+        reader: str = "",
     ) -> Answer:
         """
         Send a request and return the answer.
@@ -117,18 +119,21 @@ class Transport:
         :param url: absolute, or a path below Azure Resource Manager.
         :param json: the body.
         :param retry: whether to repeat it, also a POST, a few times when the service is busy or the network fails.
+        :param reader: on whose behalf a GET is sent: readers take turns (``read_budget.py``).
         :raises AzureMachineLearningError: the kind that fits the refusal.
         """
         url = url if url.startswith("https://") else f"{self._connection.cloud.resource_manager}{url}"
         request = HttpRequest(method, url, params=params, json=json, headers=headers)
-        options: dict[str, Any] = {"retry_on_methods": {method}} if retry else {"retry_total": 0}
         try:
-            response = await self._client.send_request(request, **options)
-            async with response:
-                text = response.content.decode()  # it is read already; read() fails on an empty body
+            if method == "GET":
+                async with read_budget(self._connection, url).turn(reader) as hear:
+                    status, text, answered = await self._send(request, retry=retry)
+                    hear(status, answered)
+            else:
+                status, text, answered = await self._send(request, retry=retry)
         except (ClientAuthenticationError, CredentialUnavailableError) as error:
-            status = error.response.status_code if error.response is not None else None
-            if status is not None and (status == 429 or status >= 500):
+            refused = error.response.status_code if error.response is not None else None
+            if refused is not None and (refused == 429 or refused >= 500):
                 raise TransientError(f"{self._who()}: Microsoft Entra is busy: {_first_lines(error)}") from None
             raise AuthenticationError(
                 f"{self._who()}: Microsoft Entra gave no token for {self._connection.principal}: {_first_lines(error)} "
@@ -141,12 +146,20 @@ class Transport:
         try:
             body = jsonlib.loads(text) if text else None
         except ValueError:
-            if response.status_code < 300:
+            if status < 300:
                 raise TransientError(f"{self._who()}: {method} {_path(url)} got an answer cut short.") from None
             body = None
-        if response.status_code < 300:
-            return Answer(response.status_code, body, {name.lower(): value for name, value in response.headers.items()})
-        raise refusal(self._connection, method, url, response.status_code, body, response.headers)
+        if status < 300:
+            return Answer(status, body, answered)
+        raise refusal(self._connection, method, url, status, body, answered)
+
+    async def _send(self, request: HttpRequest, *, retry: bool) -> tuple[int, str, dict[str, str]]:
+        """Return status, text and headers of the answer."""
+        options: dict[str, Any] = {"retry_on_methods": {request.method}} if retry else {"retry_total": 0}
+        response = await self._client.send_request(request, **options)
+        async with response:
+            text = response.content.decode()  # it is read already; read() fails on an empty body
+        return response.status_code, text, {name.lower(): value for name, value in response.headers.items()}
 
     def _who(self) -> str:
         return _who(self._connection)
@@ -163,6 +176,7 @@ def refusal(
     Return the error that fits an answer of 400 or more.
 
     :param body: the answer's JSON, or None.
+    :param headers: by lower-case name.
     """
     code, reason = describe_error(body)
     what = f"{_who(connection)}: {method} {_path(url)} was answered with {status} {code}: {reason}"
@@ -180,7 +194,7 @@ def refusal(
     if status == 404:
         return NotFoundError(what)
     if status in (408, 429) or status >= 500:
-        return TransientError(what, retry_after=_retry_after(headers))
+        return TransientError(what, retry_after=retry_after(headers))
     return RequestRefusedError(what, status=status)
 
 
@@ -196,13 +210,6 @@ def describe_error(body: Any) -> tuple[str, str]:
     texts = [error.get("message"), *(detail.get("message") for detail in error.get("details") or ())]
     unique = dict.fromkeys(str(text).strip() for text in texts if text)
     return str(error.get("code") or ""), " ".join(unique) or "no reason given."
-
-
-def _retry_after(headers: Any) -> float | None:
-    try:
-        return float(headers.get("Retry-After"))
-    except (TypeError, ValueError):
-        return None
 
 
 def _path(url: str) -> str:

@@ -59,7 +59,7 @@ def room_of(module: str) -> str:
 ORDER = {
     "product": [
         {"datasets"},
-        {"provider", "provider.capabilities", "provider.errors", "provider.specs"},
+        {"provider", "provider.capabilities", "provider.errors", "provider.metrics", "provider.specs"},
         {"provider.connection", "provider.links", "provider.task_run"},
         {"provider.rest"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
