@@ -266,7 +266,7 @@ def delete_workspace(service: Service, arguments: Arguments) -> None:
 
 @command
 def create_datastore(service: Service, arguments: Arguments) -> None:
-    """Create a datastore.
+    """Create a datastore of a `type`.
 
     `credentials` may be None, AccountKey, Sas or ServicePrincipal; with `refuses_secrets` they are not given out.
     """
@@ -274,13 +274,14 @@ def create_datastore(service: Service, arguments: Arguments) -> None:
     document = datastores.built_in(holder, service.config.account)["workspaceblobstore"]
     document["properties"].update(
         isDefault=bool(arguments.get("default", False)),
-        containerName=arguments.get("container", holder.container),
         accountName=arguments.get("account", service.config.account),
         credentials={"credentialsType": arguments.get("credentials", "AccountKey")},
         tags={},
         serviceDataAccessAuthIdentity="None",
     )
     document["refuses_secrets"] = bool(arguments.get("refuses_secrets"))
+    container = arguments.get("container", holder.container)
+    datastores.become(document, arguments.get("type", "AzureBlob"), container)
     service.store.put(datastores.collection(holder), name, document, service.clock.now())
 
 

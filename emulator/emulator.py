@@ -417,10 +417,10 @@ class Emulator:
         self._control("delete_workspace", workspace_name=name)
 
     def create_datastore(self, name: str, *, workspace: str | None = None, **options: Any) -> None:
-        """Create a blob datastore.
+        """Create a datastore of blobs.
 
         `credentials="None"` makes one without, `refuses_secrets=True` one that keeps them (403), `container=` and
-        `account=` place it.
+        `account=` place it. `type` makes it one of AzureFile, AzureDataLakeGen1, AzureDataLakeGen2 or OneLake.
         """
         self._control("create_datastore", name=name, workspace_name=workspace, **options)
 

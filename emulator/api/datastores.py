@@ -64,6 +64,30 @@ def built_in(holder: Holder, account: str) -> dict[str, Document]:
     return stores
 
 
+# What each type says of its place. Source: arm_ml_service/models, AzureBlobDatastore and its sisters.
+_PLACE = {
+    "AzureBlob": lambda container: {"containerName": container},
+    "AzureFile": lambda container: {"fileShareName": container},
+    "AzureDataLakeGen2": lambda container: {"filesystem": container},
+    "AzureDataLakeGen1": lambda container: {"storeName": container},
+    "OneLake": lambda container: {
+        "oneLakeWorkspaceName": container,
+        "artifact": {"artifactType": "LakeHouse", "artifactName": container},
+    },
+}
+_NO_ACCOUNT = {"AzureDataLakeGen1", "OneLake"}
+
+
+def become(document: Document, datastore_type: str, container: str) -> None:
+    """Make a datastore one of another type, with the members that this type has."""
+    properties = document["properties"]
+    properties.pop("containerName", None)
+    properties.update(datastoreType=datastore_type, **_PLACE[datastore_type](container))
+    if datastore_type in _NO_ACCOUNT:
+        for member in ("accountName", "endpoint", "protocol"):
+            properties.pop(member, None)
+
+
 def _render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
     properties = {key: value for key, value in document["properties"].items() if key != "secrets"}
     credentials = properties["credentials"]

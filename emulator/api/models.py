@@ -9,12 +9,11 @@ from .data import long_uri
 
 
 def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:
-    archived = bool(sent.get("isArchived"))
+    # What counts where stage and isArchived contradict each other is not known: here the stage, for the SDK takes care
+    # to leave it out when it archives or restores.
     stage = sent.get("stage")
-    if archived:
-        stage = "Archived"
-    elif stage in (None, "Archived"):
-        stage = "Development"
+    archived = bool(sent.get("isArchived")) if stage is None else stage == "Archived"
+    stage = stage or ("Archived" if archived else "Development")
     return {
         "description": sent.get("description"),
         "tags": text_map(sent.get("tags")),

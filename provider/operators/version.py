@@ -89,7 +89,9 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
                 return asset_version(kind, body)
             # Remembered before: if the worker dies after the change, the retry must still announce it.
             task_run.remember(changed=True)
-            properties = {key: value for key, value in {**now, **wanted}.items() if key != "provisioningState"}
+            # A stage beside a changed isArchived may contradict it; which counts is not known, so the SDK sends none.
+            unsent = {"provisioningState", "stage"} if "isArchived" in wanted else {"provisioningState"}
+            properties = {key: value for key, value in {**now, **wanted}.items() if key not in unsent}
             answer = await client.change_resource("PUT", *path, json={"properties": properties})
         self.log.info("Changed %s of %s %s:%s.", ", ".join(wanted), kind, self.asset_name, self.version)
         return asset_version(kind, answer.body)

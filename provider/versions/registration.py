@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...datasets.workspace import Kind
+from ...datasets.workspace import Kind, Workspace
 from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
 from ..rest.bodies import asset_version_body
 from ..task_run import TASK_RUN_TAG, TaskRun
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DATASTORE_PATH = re.compile(r"azureml://(?:subscriptions/.+?/workspaces/[^/]+/)?datastores/([^/]+)/paths/.+", re.I)
+_DATASTORE_PATH = re.compile(
+    r"(azureml://subscriptions/.+?/workspaces/[^/]+/|azureml://)datastores/([^/]+)/paths/.*", re.I
+)
 _JOB_PATH = re.compile(r"azureml://jobs/([^/]+)/outputs/.+", re.I)
 _PATIENCE = 600.0  # seconds that a busy or unreachable service is waited for
 _REFUSED_FOR_EXISTING = (400, 409)  # which of them is not documented: "Asset paths cannot be updated" comes as 400
@@ -110,10 +112,16 @@ class Registration:
         return source
 
     async def _check_remote_path(self) -> None:
-        """AzureML accepts a version whose datastore or job does not exist; here it is an error before the fact."""
+        """
+        AzureML accepts a version whose datastore or job does not exist; here it is an error before the fact.
+
+        The datastore may be of any type, as nothing is uploaded. One of another workspace is not looked for: this
+        connection need not have a role there.
+        """
         path = str(self.spec["path"])
         if match := _DATASTORE_PATH.fullmatch(path):
-            await self.client.get_datastore(match[1])
+            if match[1] == "azureml://" or Workspace.from_id(match[1]) == self.client.connection.workspace:
+                await self.client.get_resource("datastores", match[2])
         elif match := _JOB_PATH.fullmatch(path):
             await self.client.get_job(match[1])
 

@@ -12,6 +12,7 @@ from azure.core.credentials import AccessToken
 
 from airflow_provider_azureml.datasets import Kind, asset_versions
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
+from airflow_provider_azureml.provider.errors import NotFoundError
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
 
@@ -101,6 +102,32 @@ def test_what_is_in_azure_already_is_registered_where_it_is(ws, task, folder, bl
     result = task(CreateData, data_asset={"name": "sales", "path": path}).run()
     assert result["path"].endswith("/datastores/workspaceblobstore/paths/lake/sales/")
     assert blobs() == {}
+
+
+@pytest.mark.parametrize("kind", ["AzureBlob", "AzureFile", "AzureDataLakeGen1", "AzureDataLakeGen2", "OneLake"])
+@pytest.mark.parametrize("operator", [CreateData, RegisterModel])
+def test_a_datastore_of_any_type_can_be_pointed_to(ws, task, azureml_emulator, kind, operator):
+    azureml_emulator.create_datastore("lake", workspace=ws.name, type=kind)
+    spec = {"name": "sales", "path": "azureml://datastores/lake/paths/sales/"}
+    runner = task(CreateData, data_asset=spec) if operator is CreateData else task(RegisterModel, model=spec)
+    assert "/datastores/lake/paths/sales/" in runner.run()["path"]
+    assert not azureml_emulator.calls("POST", "/listSecrets")
+
+
+def test_a_datastore_of_another_workspace_is_not_looked_for_in_this_one(ws, task, azureml_emulator):
+    other = f"azureml://subscriptions/{ws.subscription_id}/resourcegroups/elsewhere/workspaces/other"
+    path = f"{other}/datastores/theirs/paths/sales/"
+    azureml_emulator.clear_calls()
+    assert task(CreateData, data_asset={"name": "sales", "path": path}).run()["path"] == path
+    assert not azureml_emulator.calls("GET", "/datastores/")
+
+
+def test_the_long_form_of_this_workspace_is_looked_for_in_any_case_of_letters(ws, task, azureml_emulator):
+    path = (
+        f"azureml://subscriptions/{ws.subscription_id}/resourceGroups/{ws.resource_group.upper()}/workspaces/{ws.name}"
+    )
+    with pytest.raises(NotFoundError, match="nowhere"):
+        task(CreateData, data_asset={"name": "s", "path": f"{path}/datastores/nowhere/paths/x"}).run()
 
 
 def test_a_version_that_the_spec_names_is_kept(ws, task, folder):

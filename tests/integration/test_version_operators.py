@@ -67,6 +67,13 @@ def test_an_archived_version_leaves_the_lists_and_a_restored_one_comes_back(ws, 
     assert listed() == ["1"]
 
 
+def test_a_stage_of_its_own_does_not_keep_a_version_from_being_archived(ws, task, folder, ask):
+    """What the service does with a stage that contradicts isArchived is not known; the SDK sends none, nor do we."""
+    task(RegisterModel, model={"name": "fraud", "path": str(folder), "stage": "Production"}).run()
+    assert task(Archive, **FRAUD).run()["stage"] == "Archived"
+    assert task(Restore, **FRAUD).run()["stage"] == "Development"
+
+
 def test_data_can_be_archived_too(ws, task, folder):
     task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
     result = task(Archive, kind=Kind.DATA, asset_name="sales", version="1").run()
