@@ -15,18 +15,17 @@ def get_provider_info() -> dict[str, Any]:
     Source: Airflow's ``provider_info.schema.json``; ``conn-fields`` and ``ui-field-behaviour`` draw the connection
     form.
     """
-    from .provider.connection import CLOUDS, CONN_TYPE, FORM_FIELDS
+    from .provider.connection import CHOICES, CONN_TYPE, FORM_FIELDS, REQUIRED_FIELDS, SECRET_FIELDS
 
     package = __name__
-    fields: dict[str, Any] = {
-        key: {"label": label, "description": text, "schema": {"type": ["string", "null"]}}
-        for key, (label, text) in FORM_FIELDS.items()
-    }
-    fields["cloud_environment"] = {
-        "label": "Azure cloud",
-        "description": "The Azure cloud that the workspace is in",
-        "schema": {"type": "string", "enum": list(CLOUDS), "default": "AzurePublicCloud"},
-    }
+    fields: dict[str, Any] = {}
+    for key, (label, text) in FORM_FIELDS.items():
+        schema: dict[str, Any] = {"type": "string" if key in REQUIRED_FIELDS else ["string", "null"]}
+        if key in CHOICES:
+            schema["enum"] = [None, *CHOICES[key]]
+        if key in SECRET_FIELDS:
+            schema["format"] = "password"
+        fields[key] = {"label": label, "description": text, "schema": schema}
     return {
         "package-name": "airflow-provider-azureml",
         "name": "Azure Machine Learning",
@@ -40,7 +39,7 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "port", "host"],
                     "relabeling": {"login": "Client ID", "password": "Client secret"},
-                    "placeholders": {"login": "empty: DefaultAzureCredential"},
+                    "placeholders": {"login": "of an app registration; empty for a managed identity"},
                 },
             }
         ],

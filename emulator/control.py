@@ -30,6 +30,8 @@ from .core.service import Service
 Arguments = dict[str, Any]
 Command = Callable[[Service, Arguments], Awaitable[Any] | Any]
 
+IDENTITY_HEADER = "emulator"
+
 COMMANDS: dict[str, Command] = {}
 
 
@@ -69,10 +71,13 @@ def application(service: Service) -> Starlette:
 
 
 def _managed_identity(service: Service, request: Request) -> Response:
-    """Answer as App Service's IDENTITY_ENDPOINT does, for the first principal."""
+    """Answer as App Service's IDENTITY_ENDPOINT does; its system-assigned identity is the first principal."""
     principal = service.directory.find(request.query_params.get("client_id", service.config.client_id))
+    if request.headers.get("X-IDENTITY-HEADER") != IDENTITY_HEADER:
+        return JSONResponse({"statusCode": 401, "message": "The header X-IDENTITY-HEADER is wrong."}, 401)
     if principal is None:
-        return JSONResponse({"statusCode": 400, "message": "No such identity."}, 400)
+        message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+        return JSONResponse({"statusCode": 400, "message": message}, 400)
     resource = request.query_params.get("resource", "")
     return JSONResponse(
         {
@@ -203,6 +208,8 @@ def create_principal(service: Service, arguments: Arguments) -> Any:
         arguments.get("client_secret"),
         arguments.get("name", ""),
         arguments.get("kind", "Application"),
+        arguments.get("certificate", ""),
+        arguments.get("subject", ""),
     )
     if role:
         service.directory.grant(principal.client_id, role, scope)
@@ -231,6 +238,12 @@ def token(service: Service, arguments: Arguments) -> Any:
     if principal is None:
         raise KeyError(arguments.get("client_id"))
     return service.directory.issue(principal, arguments.get("resource", "https://management.azure.com"))
+
+
+@command
+def federated_token(service: Service, arguments: Arguments) -> Any:
+    """Return a token of a workload for workload identity federation."""
+    return service.directory.federated_token(arguments["subject"])
 
 
 @command

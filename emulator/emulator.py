@@ -495,14 +495,29 @@ class Emulator:
         role: str | None = "Contributor",
         scope: str | None = None,
         name: str = "",
-        kind: Literal["Application", "User"] = "Application",
+        kind: Literal["Application", "User", "ManagedIdentity"] = "Application",
+        certificate: str = "",
+        subject: str = "",
     ) -> dict[str, str]:
         """Create somebody who can sign in, and with `role=None` may do nothing else.
 
-        Return client_id, client_secret and object_id.
+        `certificate` is the PEM that the app registration knows; `subject` is that of its federated credential, whose
+        tokens `federated_token` makes. Return client_id, client_secret and object_id.
         """
-        found: dict[str, str] = self._control("create_principal", role=role, scope=scope, name=name, kind=kind)
+        found: dict[str, str] = self._control(
+            "create_principal",
+            role=role,
+            scope=scope,
+            name=name,
+            kind=kind,
+            certificate=certificate,
+            subject=subject,
+        )
         return found
+
+    def federated_token(self, subject: str) -> str:
+        """Return what a cluster writes into the file that AZURE_FEDERATED_TOKEN_FILE names, for a workload."""
+        return str(self._control("federated_token", subject=subject))
 
     def grant(self, client_id: str | None = None, role: str = "Contributor", scope: str | None = None) -> None:
         """Give a role (Reader, Contributor, Owner, AzureML Data Scientist) at a scope, by default the subscription."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..datasets.workspace import Workspace
-from .errors import ConnectionConfigurationError
+from ..datasets.workspace import Registry, Workspace
+from .errors import AzureMachineLearningError, ConnectionConfigurationError
+from .sign_in import METHODS, SignIn, sign_in_refused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CONN_TYPE = "azure_machine_learning"
 DEFAULT_CONN_ID = "azure_machine_learning_default"
 
-# The provider that this one succeeds stored its extras under prefixed keys; connections made for it keep working.
-_LEGACY_PREFIX = f"extra__{CONN_TYPE}__"
+# Connections of the `azure` type, of apache-airflow-providers-microsoft-azure, can be referred to for who signs in.
+AZURE_CONN_TYPE = "azure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,104 +73,104 @@ CLOUDS = {
 
 # The connection form in Airflow's UI (provider info, "conn-fields"): key in the connection's extra -> label, help.
 FORM_FIELDS = {
-    "tenantId": ("Tenant ID", "Microsoft Entra tenant; needed together with a client ID"),
     "subscriptionId": ("Subscription ID", "GUID of the Azure subscription"),
     "resource_group_name": ("Resource group", "Resource group that the workspace is in"),
     "workspace_name": ("Workspace", "Name of the AzureML workspace"),
-    "managed_identity_client_id": (
-        "Managed identity client ID",
-        "Without a client ID above: the user-assigned managed identity to use",
-    ),
-    "workload_identity_tenant_id": (
-        "Workload identity tenant ID",
-        "Without a client ID above: the tenant of the workload identity",
-    ),
+    "tenantId": ("Tenant ID", "Microsoft Entra tenant; required with a client secret or certificate"),
+    "auth": ("Sign in with", "Empty: by what is filled in"),
+    "certificate_path": ("Certificate file", "On workers and triggerers: certificate and private key, PEM or PKCS12"),
+    "certificate_data": ("Certificate", "Instead of the file: PEM, or base64 of PEM or PKCS12"),
+    "certificate_password": ("Certificate password", "If the private key is encrypted"),
+    "managed_identity_client_id": ("Managed identity client ID", "The user-assigned managed identity to use"),
+    "workload_identity_tenant_id": ("Workload identity tenant ID", "The tenant of the workload identity"),
+    "federated_token_file": ("Federated token file", "Of a workload identity; empty: AZURE_FEDERATED_TOKEN_FILE"),
+    "azure_conn_id": ("Azure connection", "Id of a connection of type azure that says who signs in, instead of this"),
+    "registry_name": ("Registry", "Name of an AzureML registry, instead of a workspace"),
+    "cloud_environment": ("Azure cloud", "The Azure cloud that the workspace is in; empty: AzurePublicCloud"),
 }
+REQUIRED_FIELDS = ("subscriptionId", "resource_group_name", "workspace_name")
+SECRET_FIELDS = ("certificate_data", "certificate_password")
+CHOICES = {"auth": tuple(METHODS), "cloud_environment": tuple(CLOUDS)}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceConnection:
     """
-    What an Airflow connection says: which workspace, which cloud, and who asks.
+    What an Airflow connection says: which workspace or registry, which cloud, and who asks.
 
     Its text form holds no secret.
 
     :param conn_id: the connection's id, for messages.
-    :param workspace: the workspace that it points to.
+    :param owner: the workspace, or the registry, that it points to.
     :param cloud: the Azure cloud.
-    :param tenant_id: the Microsoft Entra tenant of the client, if there is one.
-    :param client_id: the service principal; None means DefaultAzureCredential.
-    :param client_secret: its secret.
+    :param sign_in: who signs in, and how.
     """
 
     conn_id: str
-    workspace: Workspace
+    owner: Workspace | Registry
     cloud: Cloud = CLOUDS["AzurePublicCloud"]
-    tenant_id: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
-    managed_identity_client_id: str | None = None
-    workload_identity_tenant_id: str | None = None
+    sign_in: SignIn = field(default_factory=SignIn)
 
     @classmethod
-    def from_airflow(cls, connection: Connection) -> WorkspaceConnection:
+    def from_airflow(cls, connection: Connection, azure: Connection | None = None) -> WorkspaceConnection:
         """
         Read an Airflow connection of type ``azure_machine_learning``.
 
         ``login`` is the client id and ``password`` its secret; the extra holds the keys of ``FORM_FIELDS``, plainly or
-        with the prefix ``extra__azure_machine_learning__``, and ``cloud_environment`` (``AzurePublicCloud``,
-        ``AzureChinaCloud`` or ``AzureUSGovernment``). Without a client id, azure-identity's DefaultAzureCredential is
-        used.
+        with the prefix ``extra__azure_machine_learning__``.
 
+        :param azure: the connection of type ``azure`` that ``azure_conn_id`` names; it says who signs in.
         :raises ConnectionConfigurationError: a field is missing or wrong; the message names it and the connection.
         """
-        conn_id = connection.conn_id
-        extra = _extra(connection)
-
-        def required(key: str, why: str = "") -> str:
-            if value := extra.get(key):
-                return value
+        conn_id, extra = connection.conn_id, read_extra(connection)
+        signing, fields = (azure, read_extra(azure)) if azure is not None else (connection, extra)
+        if azure is not None and (connection.login or connection.password):
             raise ConnectionConfigurationError(
-                f"Connection {conn_id!r} has no {key!r} in its extra ({FORM_FIELDS[key][0]}{why})."
+                f"Connection {conn_id!r} has a login or password of its own, and an azure_conn_id: take one away."
             )
-
-        coordinates = [required(key) for key in ("subscriptionId", "resource_group_name", "workspace_name")]
-        if connection.login and not connection.password:
+        cloud = extra.get("cloud_environment") or fields.get("cloud_environment") or "AzurePublicCloud"
+        if cloud not in CLOUDS:
             raise ConnectionConfigurationError(
-                f"Connection {conn_id!r} has a client id as login but no client secret as password. "
-                "Give both, or neither to use azure-identity's DefaultAzureCredential."
+                f"Connection {conn_id!r}: cloud_environment {cloud!r} is not one of {', '.join(CLOUDS)}."
             )
-        cloud_name = extra.get("cloud_environment", "AzurePublicCloud")
-        if cloud_name not in CLOUDS:
-            raise ConnectionConfigurationError(
-                f"Connection {conn_id!r}: cloud_environment {cloud_name!r} is not one of {', '.join(CLOUDS)}."
-            )
-        try:
-            workspace = Workspace(*coordinates)
-        except ValueError as error:
-            raise ConnectionConfigurationError(f"Connection {conn_id!r}: {error}") from None
         return cls(
             conn_id=conn_id,
-            workspace=workspace,
-            cloud=CLOUDS[cloud_name],
-            tenant_id=required("tenantId", ", needed with a client id") if connection.login else extra.get("tenantId"),
-            client_id=connection.login or None,
-            client_secret=connection.password if connection.login else None,
-            managed_identity_client_id=extra.get("managed_identity_client_id"),
-            workload_identity_tenant_id=extra.get("workload_identity_tenant_id"),
+            owner=_owner(conn_id, {"subscriptionId": fields.get("subscriptionId", ""), **extra}),
+            cloud=CLOUDS[cloud],
+            sign_in=SignIn.from_fields(
+                signing.conn_id, login=signing.login or None, password=signing.password or None, extra=fields
+            ),
         )
 
     @property
-    def principal(self) -> str:
-        """Who asks, for messages."""
-        return f"client id {self.client_id}" if self.client_id else "DefaultAzureCredential"
+    def workspace(self) -> Workspace:
+        """
+        The workspace.
+
+        :raises ConnectionConfigurationError: the connection points to a registry alone.
+        """
+        if isinstance(self.owner, Workspace):
+            return self.owner
+        raise ConnectionConfigurationError(
+            f"Connection {self.conn_id!r} points to registry {self.owner.name!r} alone, and this needs a workspace: "
+            "use a connection with 'subscriptionId', 'resource_group_name' and 'workspace_name' in its extra."
+        )
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The Microsoft Entra tenant, if it is known."""
+        return self.sign_in.tenant_id
+
+    @property
+    def who(self) -> str:
+        """The connection and what it points to, for messages."""
+        noun = "workspace" if isinstance(self.owner, Workspace) else "registry"
+        return f"Connection {self.conn_id!r} ({noun} {self.owner.label.removeprefix('registries/')})"
 
     @property
     def identity(self) -> tuple[str | None, ...]:
         """Who asks, for Azure: the same for all connections of one principal, whatever workspaces they point to."""
-        if self.client_id:
-            return (self.cloud.authority, self.tenant_id, self.client_id.lower())
-        return (self.cloud.authority, None, self.managed_identity_client_id, self.workload_identity_tenant_id)
+        return (self.cloud.authority, *self.sign_in.identity)
 
     def check_workspace(self, workspace: Workspace | None) -> None:
         """
@@ -185,44 +185,52 @@ class WorkspaceConnection:
                 "Use the connection of that workspace, or the Workspace of that connection. Nothing was changed."
             )
 
+    def sign_in_refused(self, error: Exception) -> AzureMachineLearningError:
+        """Return the error for a sign-in that failed, of what azure-identity raised."""
+        return sign_in_refused(self.sign_in, self.who, self.cloud.authority, error)
+
     def credential(self) -> TokenCredential:
         """Return a new credential for synchronous Azure clients; the caller closes it."""
-        from azure.identity import ClientSecretCredential, DefaultAzureCredential
-
-        return self._credential(ClientSecretCredential, DefaultAzureCredential)  # type: ignore[no-any-return]
+        return self.sign_in.credential(self.conn_id, self.cloud.authority)
 
     def async_credential(self) -> AsyncTokenCredential:
         """Return a new credential for asynchronous Azure clients; the caller closes it."""
-        from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
+        return self.sign_in.async_credential(self.conn_id, self.cloud.authority)
 
-        return self._credential(ClientSecretCredential, DefaultAzureCredential)  # type: ignore[no-any-return]
 
-    def _credential(self, client_secret_credential: Any, default_credential: Any) -> Any:
-        _quieten_azure_logging()
-        if self.client_id:
-            return client_secret_credential(
-                self.tenant_id, self.client_id, self.client_secret, authority=self.cloud.authority
-            )
-        chosen = {
-            "managed_identity_client_id": self.managed_identity_client_id,
-            "workload_identity_tenant_id": self.workload_identity_tenant_id,
-        }
-        # Arguments that are None would switch off what azure-identity reads from the environment.
-        return default_credential(
-            authority=self.cloud.authority, **{key: value for key, value in chosen.items() if value}
+def _owner(conn_id: str, extra: dict[str, str]) -> Workspace | Registry:
+    registry = extra.get("registry_name")
+    if registry and extra.get("workspace_name"):
+        raise ConnectionConfigurationError(
+            f"Connection {conn_id!r} has a 'workspace_name' and a 'registry_name' in its extra: take one of them away."
         )
+    try:
+        if registry:
+            return Registry(registry)
+        for key in REQUIRED_FIELDS:
+            if not extra.get(key):
+                raise ConnectionConfigurationError(
+                    f"Connection {conn_id!r} has no {key!r} in its extra ({FORM_FIELDS[key][0]})."
+                )
+        return Workspace(*(extra[key] for key in REQUIRED_FIELDS))
+    except ValueError as error:
+        raise ConnectionConfigurationError(f"Connection {conn_id!r}: {error}") from None
 
 
-def _quieten_azure_logging() -> None:
-    """Keep azure-core's record of each request, 15 lines at INFO, out of task logs; a level that somebody set stays."""
-    for name in ("azure.core.pipeline.policies.http_logging_policy", "azure.identity"):
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.WARNING)
+def azure_conn_id(connection: Connection) -> str | None:
+    """Return the id of the connection of type ``azure`` that says who signs in, if this one names one."""
+    return read_extra(connection).get("azure_conn_id")
 
 
-def _extra(connection: Connection) -> dict[str, str]:
-    """Return the connection's extra, old prefixed keys under their plain names, without empty values."""
+def read_extra(connection: Connection) -> dict[str, str]:
+    """
+    Return a connection's extra, old prefixed keys under their plain names, without empty values.
+
+    The form of Airflow 2 stored extras under keys with the connection type's prefix, and so did the provider that this
+    one succeeds; connections made there keep working.
+
+    :raises ConnectionConfigurationError: it is not a JSON object.
+    """
     try:
         # Not connection.extra_dejson: it turns broken JSON into an empty extra, and it may not be used in an event
         # loop.
@@ -231,7 +239,7 @@ def _extra(connection: Connection) -> dict[str, str]:
         raise ConnectionConfigurationError(f"Connection {connection.conn_id!r}: its extra is not JSON.") from None
     if not isinstance(raw, dict):
         raise ConnectionConfigurationError(f"Connection {connection.conn_id!r}: its extra is not a JSON object.")
-    plain = {key: value for key, value in raw.items() if not key.startswith(_LEGACY_PREFIX)}
-    legacy = {key.removeprefix(_LEGACY_PREFIX): raw[key] for key in raw if key.startswith(_LEGACY_PREFIX)}
-    merged = {**legacy, **{key: value for key, value in plain.items() if value}}
-    return {key: str(value).strip() for key, value in merged.items() if value}
+    prefixes = tuple(f"extra__{conn_type}__" for conn_type in (CONN_TYPE, AZURE_CONN_TYPE))
+    plain = {key: value for key, value in raw.items() if value and not key.startswith(prefixes)}
+    old = {key.split("__", 2)[2]: value for key, value in raw.items() if value and key.startswith(prefixes)}
+    return {key: str(value).strip() for key, value in {**old, **plain}.items() if str(value).strip()}

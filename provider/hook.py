@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from .connection import CONN_TYPE, DEFAULT_CONN_ID, WorkspaceConnection
+from ..datasets.workspace import Registry, Workspace
+from .connection import AZURE_CONN_TYPE, CONN_TYPE, DEFAULT_CONN_ID, WorkspaceConnection, azure_conn_id
 from .errors import AzureMachineLearningError, ConnectionConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from airflow.sdk import Connection
     from azure.ai.ml import MLClient
 
-    from ..datasets.workspace import Workspace
     from .rest.client import WorkspaceClient
 
 
@@ -51,37 +51,36 @@ class AzureMachineLearningHook(BaseHook):
 
     def get_workspace_connection(self) -> WorkspaceConnection:
         """
-        Look the Airflow connection up and read it.
+        Look the Airflow connection up and read it, and the connection of type ``azure`` that it may name.
 
         :raises ConnectionConfigurationError: there is no such connection, it lacks a field, or it points to another
             workspace than this hook is for.
         """
-        with self._naming_the_connection():
-            return self._read(self.get_connection(self.conn_id))
+        with _naming(self.conn_id):
+            connection = self.get_connection(self.conn_id)
+        azure = None
+        if other := azure_conn_id(connection):
+            with _naming(other):
+                azure = self.get_connection(other)
+        return self._read(connection, azure)
 
     async def aget_workspace_connection(self) -> WorkspaceConnection:
         """Do the same in an event loop."""
-        with self._naming_the_connection():
-            return self._read(await self.aget_connection(self.conn_id))
+        with _naming(self.conn_id):
+            connection = await self.aget_connection(self.conn_id)
+        azure = None
+        if other := azure_conn_id(connection):
+            with _naming(other):
+                azure = await self.aget_connection(other)
+        return self._read(connection, azure)
 
-    @contextlib.contextmanager
-    def _naming_the_connection(self) -> Any:
-        try:
-            yield
-        except AzureMachineLearningError:
-            raise
-        except Exception as error:
-            raise ConnectionConfigurationError(
-                f"Airflow could not give connection {self.conn_id!r}: {error} "
-                "Add it in Admin > Connections or with `airflow connections add`, or correct conn_id."
-            ) from error
-
-    def _read(self, connection: Connection) -> WorkspaceConnection:
-        if connection.conn_type and connection.conn_type.replace("-", "_") != CONN_TYPE:
-            raise ConnectionConfigurationError(
-                f"Connection {self.conn_id!r} is of type {connection.conn_type!r}, not {CONN_TYPE!r}."
-            )
-        found = WorkspaceConnection.from_airflow(connection)
+    def _read(self, connection: Connection, azure: Connection | None) -> WorkspaceConnection:
+        for each, conn_type in ((connection, CONN_TYPE), (azure, AZURE_CONN_TYPE)):
+            if each is not None and each.conn_type and each.conn_type.replace("-", "_") != conn_type:
+                raise ConnectionConfigurationError(
+                    f"Connection {each.conn_id!r} is of type {each.conn_type!r}, not {conn_type!r}."
+                )
+        found = WorkspaceConnection.from_airflow(connection, azure)
         found.check_workspace(self.workspace)
         return found
 
@@ -132,11 +131,31 @@ class AzureMachineLearningHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the workspace can be read, and what was found: the "Test" button of the connection form."""
         try:
-            body = asyncio.run(self._get_workspace())
+            return True, asyncio.run(self._read_owner())
         except AzureMachineLearningError as error:
             return False, str(error)
-        return True, f"Workspace {body['name']} in {body.get('location')} can be read."
 
-    async def _get_workspace(self) -> dict[str, Any]:
-        async with self.client() as client:
-            return await client.get_workspace()
+    async def _read_owner(self) -> str:
+        from .rest.client import WorkspaceClient
+        from .rest.registry_client import RegistryClient
+
+        connection = await self.aget_workspace_connection()
+        if isinstance(connection.owner, Registry):
+            async with RegistryClient(connection, registry=connection.owner, retry=False) as registry:
+                found = await registry.discover()
+            return f"Registry {found['registryName']} in {found['primaryRegion']} can be read."
+        async with WorkspaceClient(connection, retry=False) as client:
+            body = await client.get_workspace()
+        return f"Workspace {body['name']} in {body.get('location')} can be read."
+
+
+@contextlib.contextmanager
+def _naming(conn_id: str) -> Iterator[None]:
+    """Let what Airflow raises when it cannot give a connection come out with the connection's id and with advice."""
+    try:
+        yield
+    except Exception as error:
+        raise ConnectionConfigurationError(
+            f"Airflow could not give connection {conn_id!r}: {error} "
+            "Add it in Admin > Connections or with `airflow connections add`, or correct the id."
+        ) from error

@@ -113,6 +113,8 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
     except HttpResponseError as error:
         from .rest.transport import refusal
 
+        if connection is not None and _at_sign_in(error, connection):
+            raise connection.sign_in_refused(error) from None
         if connection is None or error.response is None:
             raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
         response: Any = error.response
@@ -175,6 +177,16 @@ def arm_body(operations: Any, entity: Any) -> dict[str, Any]:
     operations.begin_create_or_update(entity)
     body: dict[str, Any] = sent["body"].as_dict()
     return body
+
+
+def _at_sign_in(error: Exception, connection: WorkspaceConnection) -> bool:
+    """Tell a sign-in that failed from a service that refused the token."""
+    from azure.core.exceptions import ClientAuthenticationError
+
+    request = getattr(getattr(error, "response", None), "request", None)
+    return isinstance(error, ClientAuthenticationError) and (
+        request is None or str(request.url).startswith(connection.cloud.authority)
+    )
 
 
 def _json(response: Any) -> Any:

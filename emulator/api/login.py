@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hmac
 import uuid
+from typing import Any
 from urllib.parse import parse_qsl
 
+import jwt
+from cryptography.x509 import load_pem_x509_certificate
+
 from ..core.arm import Reply
-from ..core.directory import Directory
+from ..core.directory import Directory, Principal
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
 
@@ -24,9 +28,8 @@ def sign_in(directory: Directory, tenant: str, form: dict[str, str]) -> Reply:
         return _denied(400, "unauthorized_client", 700016, missing)
     if form.get("grant_type") != "client_credentials":
         return _denied(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
-    if "client_assertion" not in form and not hmac.compare_digest(form.get("client_secret", ""), principal.secret):
-        wrong = f"Invalid client secret provided for app '{principal.client_id}'."
-        return _denied(401, "invalid_client", 7000215, wrong)
+    if refusal := _refusal(directory, principal, form):
+        return _denied(401, "invalid_client", *refusal)
     resource = form.get("scope", "").removesuffix("/.default")
     return ok(
         {
@@ -36,6 +39,36 @@ def sign_in(directory: Directory, tenant: str, form: dict[str, str]) -> Reply:
             "access_token": directory.issue(principal, resource),
         }
     )
+
+
+def _refusal(directory: Directory, principal: Principal, form: dict[str, str]) -> tuple[int, str] | None:
+    """Return what is wrong with the secret, certificate or token that came along, as Entra numbers and words it."""
+    assertion = form.get("client_assertion")
+    if assertion is None:
+        if hmac.compare_digest(form.get("client_secret", ""), principal.secret):
+            return None
+        return 7000215, f"Invalid client secret provided for app '{principal.client_id}'."
+    try:
+        claims = jwt.decode(assertion, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return 50027, "JWT token is invalid or malformed."
+    if claims.get("iss") != principal.client_id:  # not signed by the app itself, so by an issuer that it trusts
+        if directory.vouches_for(assertion, principal.subject):
+            return None
+        return 700213, (
+            f"No matching federated identity record found for presented assertion subject '{claims.get('sub')}'. Check "
+            "your federated identity credential Subject, Audience and Issuer against the presented assertion."
+        )
+    audience = f"{AUTHORITY}/{directory.tenant}/oauth2/v2.0/token"
+    try:
+        key: Any = load_pem_x509_certificate(principal.certificate.encode()).public_key()
+        jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=audience)
+    except (ValueError, jwt.InvalidTokenError):
+        return 700027, (
+            "The certificate with identifier used to sign the client assertion is not registered on application. "
+            "[Reason - The key was not found.]"
+        )
+    return None
 
 
 def _denied(status: int, error: str, number: int, text: str) -> Reply:
@@ -86,5 +119,5 @@ def instance_discovery(exchange: Exchange) -> Reply:
 
 @route("POST", "/{tenant}/oauth2/v2.0/token")
 def token(exchange: Exchange, tenant: str) -> Reply:
-    """Sign in with a client secret, or with an assertion (certificate, workload identity) taken on trust."""
+    """Sign in with a client secret, or with an assertion: a certificate's, or a workload's own token."""
     return sign_in(exchange.service.directory, tenant, dict(parse_qsl(exchange.body.decode())))

@@ -16,9 +16,15 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import jwt
+
 from .arm import PROVIDER, Author, ServiceError, gateway_error
 from .clock import timestamp
 from .store import Store
+
+ISSUER = "https://oidc.emulator.example/"
+AUDIENCE = "api://AzureADTokenExchange"
+"""What tokens for workload identity federation are made out for, as Microsoft documents it."""
 
 LIFETIME = 3599
 """Seconds that a token lives, as Entra ID hands them out."""
@@ -44,6 +50,10 @@ class Principal:
     object_id: str
     name: str
     kind: str = "Application"
+    certificate: str = ""
+    """The PEM of the certificate that the app registration knows, if it has one."""
+    subject: str = ""
+    """Whose tokens of the emulator's own issuer the app registration takes: its federated credential."""
 
     @property
     def author(self) -> Author:
@@ -89,12 +99,19 @@ class Directory:
         self._grants = [Grant(**entry.document) for entry in store.entries("grants", newest_first=False)]
         self._checked: dict[str, dict[str, Any]] = {}
 
-    def add(self, client_id: str | None, secret: str | None, name: str = "", kind: str = "Application") -> Principal:
-        """Create a principal, or give an existing one a new secret."""
+    def add(
+        self,
+        client_id: str | None,
+        secret: str | None,
+        name: str = "",
+        kind: str = "Application",
+        certificate: str = "",
+        subject: str = "",
+    ) -> Principal:
+        """Create a principal, or give an existing one a new secret, certificate or federated credential."""
         client_id = client_id or str(uuid.uuid4())
-        principal = Principal(
-            client_id, secret or secrets.token_urlsafe(24), str(uuid.uuid4()), name or client_id, kind
-        )
+        secret = secret or secrets.token_urlsafe(24)
+        principal = Principal(client_id, secret, str(uuid.uuid4()), name or client_id, kind, certificate, subject)
         self._principals[client_id] = principal
         self._store.put("principals", client_id, asdict(principal))
         return principal
@@ -134,6 +151,20 @@ class Directory:
         head = _encode(b'{"typ":"JWT","alg":"HS256"}')
         signed = f"{head}.{_encode(json.dumps(claims).encode())}"
         return f"{signed}.{_encode(self._sign(signed))}"
+
+    def federated_token(self, subject: str, audience: str = AUDIENCE) -> str:
+        """Return a token as a Kubernetes cluster writes it into a pod for a service account."""
+        now = int(time.time())
+        claims = {"iss": ISSUER, "sub": subject, "aud": audience, "iat": now, "exp": now + LIFETIME}
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def vouches_for(self, token: str, subject: str) -> bool:
+        """Say whether a token is one of `federated_token` for this subject."""
+        try:
+            claims = jwt.decode(token, self._key, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER)
+        except jwt.InvalidTokenError:
+            return False
+        return bool(subject) and claims["sub"] == subject
 
     def expire(self) -> None:
         """Let every token handed out so far be expired."""

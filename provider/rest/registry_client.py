@@ -28,11 +28,14 @@ class RegistryClient(WorkspaceClient):
         self._registry = registry
         self._found: str | None = None
 
+    async def discover(self) -> dict[str, Any]:
+        """Return what the discovery service says of the registry: its regions and where it answers."""
+        discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
+        return await self.request("GET", f"{discovery}/{self._registry.name}/discovery")
+
     async def _root(self) -> str:
         if self._found is None:
-            discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
-            url = f"{discovery}/{self._registry.name}/discovery"
-            found = (await self._transport.request("GET", url, retry=self._retry, reader=self._reader)).body
+            found = await self.discover()
             self._found = (
                 f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
                 f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"

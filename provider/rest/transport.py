@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from azure.core import AsyncPipelineClient
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.policies import (
     AsyncBearerTokenCredentialPolicy,
     AsyncRetryPolicy,
@@ -30,13 +32,18 @@ from ..errors import (
     RequestRefusedError,
     TransientError,
 )
+from ..sign_in import METHODS
 from .read_budget import read_budget, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
+    from azure.core.pipeline import PipelineRequest
+
     from ..connection import WorkspaceConnection
+
+log = logging.getLogger(__name__)
 
 USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
 
@@ -59,6 +66,32 @@ class Answer:
     headers: dict[str, str]  # by lower-case name: the service does not keep to one case
 
 
+class _SignInPolicy(AsyncBearerTokenCredentialPolicy[Any, Any]):
+    """
+    Signs in, and lets what azure-identity could not do out at once.
+
+    azure-identity has tried several times by then; the retry policy around this one would go on for ten minutes.
+    """
+
+    async def on_request(self, request: PipelineRequest[Any]) -> None:
+        try:
+            await super().on_request(request)
+        except ServiceRequestError as error:
+            raise ClientAuthenticationError(message=_first_lines(error)) from error
+
+
+class _RetryPolicy(AsyncRetryPolicy[Any, Any]):
+    """Says what is going on while it tries again: no minutes of silence."""
+
+    def increment(self, settings: dict[str, Any], response: Any = None, error: Any = None) -> bool:
+        again: bool = super().increment(settings, response=response, error=error)
+        if again and len(settings["history"]) > 1:
+            url = settings["history"][-1].http_request.url
+            what = type(error).__name__ if error is not None else f"{response.http_response.status_code}"
+            log.warning("%s answered %s with %s; trying again.", urlsplit(url).hostname, _path(url), what)
+        return again
+
+
 class Transport:
     """
     Sends requests in the name of one connection. One per connection and event loop; an async context manager.
@@ -77,7 +110,7 @@ class Transport:
                 HeadersPolicy(),
                 UserAgentPolicy(USER_AGENT),
                 # Up to ten minutes: throttling must not fail a task. It waits as long as Retry-After says.
-                AsyncRetryPolicy(
+                _RetryPolicy(
                     retry_total=10,
                     retry_connect=10,
                     retry_read=10,
@@ -86,7 +119,7 @@ class Transport:
                     retry_backoff_max=60,
                     timeout=600,
                 ),
-                AsyncBearerTokenCredentialPolicy(self._credential, scope or connection.cloud.arm_scope),
+                _SignInPolicy(self._credential, scope or connection.cloud.arm_scope),
             ],
             connection_timeout=20,
             read_timeout=60,
@@ -132,22 +165,18 @@ class Transport:
             else:
                 status, text, answered = await self._send(request, retry=retry)
         except (ClientAuthenticationError, CredentialUnavailableError) as error:
-            refused = error.response.status_code if error.response is not None else None
-            if refused is not None and (refused == 429 or refused >= 500):
-                raise TransientError(f"{self._who()}: Microsoft Entra is busy: {_first_lines(error)}") from None
-            raise AuthenticationError(
-                f"{self._who()}: Microsoft Entra gave no token for {self._connection.principal}: {_first_lines(error)} "
-                "Check client id, secret and tenant in the connection."
-            ) from None
+            raise self._connection.sign_in_refused(error) from None
         except AzureError as error:
             raise TransientError(
-                f"{self._who()}: {method} {_path(url)} got no answer: {_first_lines(error)}",
+                f"{self._connection.who}: {method} {_path(url)} got no answer from {urlsplit(url).hostname}: "
+                f"{_first_lines(error)}",
             ) from error
         try:
             body = jsonlib.loads(text) if text else None
         except ValueError:
             if status < 300:
-                raise TransientError(f"{self._who()}: {method} {_path(url)} got an answer cut short.") from None
+                what = f"{method} {_path(url)} got an answer cut short."
+                raise TransientError(f"{self._connection.who}: {what}") from None
             body = None
         if status < 300:
             return Answer(status, body, answered)
@@ -161,13 +190,6 @@ class Transport:
             text = response.content.decode()  # it is read already; read() fails on an empty body
         return response.status_code, text, {name.lower(): value for name, value in response.headers.items()}
 
-    def _who(self) -> str:
-        return _who(self._connection)
-
-
-def _who(connection: WorkspaceConnection) -> str:
-    return f"Connection {connection.conn_id!r} (workspace {connection.workspace.label})"
-
 
 def refusal(
     connection: WorkspaceConnection, method: str, url: str, status: int, body: Any, headers: Any
@@ -179,16 +201,17 @@ def refusal(
     :param headers: by lower-case name.
     """
     code, reason = describe_error(body)
-    what = f"{_who(connection)}: {method} {_path(url)} was answered with {status} {code}: {reason}"
+    what = f"{connection.who}: {method} {_path(url)} was answered with {status} {code}: {reason}"
     if status == 401:
-        return AuthenticationError(f"{what} Check client id, secret and tenant in the connection.")
+        return AuthenticationError(f"{what} {METHODS[connection.sign_in.method]}")
     if status == 403:
         return PermissionDeniedError(
-            f"{what} Give {connection.principal} a role on the workspace that allows this, e.g. AzureML Data Scientist."
+            f"{what} Give {connection.sign_in.principal} a role on the workspace that allows this, e.g. "
+            "AzureML Data Scientist."
         )
     if status == 404 and code in _MISSING_SCOPES:
         return ConnectionConfigurationError(
-            f"{_who(connection)}: there is no workspace {connection.workspace.id} ({reason}) "
+            f"{connection.who}: there is no workspace {connection.workspace.id} ({reason}) "
             "Check subscription, resource group and workspace in the connection."
         )
     if status == 404:

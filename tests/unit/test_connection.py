@@ -12,6 +12,7 @@ from azure.identity import ClientSecretCredential, DefaultAzureCredential
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
 from airflow_provider_azureml.provider.errors import ConnectionConfigurationError
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.sign_in import SignIn
 
 EXTRA = {
     "tenantId": "8d2b5e3c-0000-4000-8000-000000000001",
@@ -30,7 +31,7 @@ def connection(extra: Any = EXTRA, **fields: Any) -> Connection:
 
 def test_login_and_password_are_client_id_and_secret():
     found = WorkspaceConnection.from_airflow(connection())
-    assert (found.client_id, found.client_secret, found.tenant_id) == ("app", SECRET, EXTRA["tenantId"])
+    assert found.sign_in == SignIn("client_secret", EXTRA["tenantId"], "app", SECRET)
     assert found.workspace.id.endswith(
         "/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/fraud-prod"
     )
@@ -68,7 +69,6 @@ def test_a_missing_field_is_named_with_the_connections_id(field):
     [
         ({"extra": "{"}, "extra is not JSON"),
         ({"extra": "[1]"}, "not a JSON object"),
-        ({"password": None}, "client id as login but no client secret"),
         ({"extra": {**EXTRA, "subscriptionId": "abc"}}, "Connection 'azureml': Workspace subscription_id 'abc'"),
         ({"extra": {**EXTRA, "cloud_environment": "Mars"}}, "'Mars' is not one of AzurePublicCloud"),
     ],

@@ -60,7 +60,7 @@ ORDER = {
     "product": [
         {"datasets"},
         {"provider", "provider.capabilities", "provider.errors", "provider.metrics", "provider.specs"},
-        {"provider.connection", "provider.links", "provider.task_run"},
+        {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run"},
         {"provider.rest"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
         {"provider.resources", "provider.versions", "provider.watching"},

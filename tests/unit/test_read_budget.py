@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_azureml.datasets import Workspace
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
 from airflow_provider_azureml.provider.rest.read_budget import ReadBudget, ReadMeter, read_budget, retry_after
+from airflow_provider_azureml.provider.sign_in import SignIn
 
 LEFT = "x-ms-ratelimit-remaining-subscription-reads"
 GLOBAL = "x-ms-ratelimit-remaining-subscription-global-reads"
@@ -255,19 +256,19 @@ async def test_every_answer_is_counted_by_its_outcome(metrics):
 
 
 async def test_connections_of_one_principal_share_a_budget_for_each_subscription_and_host():
-    def connection(**fields):
-        workspace = Workspace("00000000-0000-0000-0000-000000000001", "g", fields.pop("workspace", "ws"))
-        return WorkspaceConnection(workspace=workspace, **fields)
+    def connection(conn_id: str, *sign_in: str, workspace: str = "ws") -> WorkspaceConnection:
+        owner = Workspace("00000000-0000-0000-0000-000000000001", "g", workspace)
+        return WorkspaceConnection(conn_id, owner, sign_in=SignIn(*sign_in))
 
     url = "https://management.azure.com/subscriptions/ABC/resourceGroups/g/x"
-    first = connection(conn_id="a", tenant_id="t", client_id="C", client_secret="s")
-    same = connection(conn_id="b", tenant_id="t", client_id="c", client_secret="s", workspace="other")
+    first = connection("a", "client_secret", "t", "C", "s")
+    same = connection("b", "workload_identity", "t", "c", workspace="other")
     assert read_budget(first, url) is read_budget(same, url.replace("ABC", "abc"))
-    assert read_budget(connection(conn_id="c"), url) is read_budget(connection(conn_id="d"), url)
+    assert read_budget(connection("c"), url) is read_budget(connection("d"), url)
     others = [
         read_budget(first, url),
-        read_budget(connection(conn_id="c"), url),
-        read_budget(connection(conn_id="c", managed_identity_client_id="m"), url),
+        read_budget(connection("c"), url),
+        read_budget(connection("c", "managed_identity", "t", "m"), url),
         read_budget(first, url.replace("ABC", "DEF")),
         read_budget(first, "https://westeurope.api.azureml.ms/subscriptions/abc/x"),
         read_budget(first, "https://westeurope.api.azureml.ms/discovery"),
