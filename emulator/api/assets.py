@@ -8,13 +8,16 @@ PUT (200), archived by PUT with isArchived, and never loses its place in the ord
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ..core.arm import Reply, ServiceError, created, modified, provider_error
 from ..core.holders import Holder
 from ..core.store import Document
+from ..core.versions import visible
 from ..wire.exchange import Exchange
 from ..wire.paging import labelled, page, shows
 from ..wire.routing import ok, route
@@ -55,6 +58,10 @@ class Kind:
         """Return where the versions of one container are kept."""
         return f"{holder.key}/{self.segment}/{name}/versions"
 
+    def shown(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a body as the caller's api-version has it."""
+        return visible(self.segment, exchange.api_version, body)
+
     def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
         """Return a container's body."""
         return {
@@ -74,13 +81,14 @@ class Kind:
     def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
         """Return a version's body."""
         system = document["systemData"]
-        if self.hide_untouched_author and not document.get("updated"):
+        registry = holder.segment == "registries"
+        if (self.hide_untouched_author or registry) and not document.get("updated"):
             hidden = ("lastModifiedBy", "lastModifiedByType")
             system = {key: value for key, value in system.items() if key not in hidden}
         return {
             "id": f"{holder.asset_id}/{self.segment}/{name}/versions/{version}",
             "name": version,
-            "type": f"{holder.type}/{self.segment}/versions",
+            "type": self.segment if registry else f"{holder.type}/{self.segment}/versions",
             "properties": document["properties"],
             "systemData": system,
         }
@@ -88,7 +96,7 @@ class Kind:
     def find(self, exchange: Exchange, name: str, version: str) -> Document:
         """Return a version, or answer 404."""
         document = exchange.service.store.get(self.versions(exchange.workspace, name), version)
-        if document is None:
+        if document is None or document.get("appears", 0.0) > exchange.now:
             raise self.missing(name, version)
         return document
 
@@ -112,7 +120,7 @@ class Kind:
         document = exchange.service.store.get(self.containers(exchange.workspace), name)
         if document is None:
             raise self.missing(name, None)
-        return ok(self.render_container(exchange.workspace, name, document))
+        return ok(self.shown(exchange, self.render_container(exchange.workspace, name, document)))
 
     def _list_containers(self, exchange: Exchange) -> Reply:
         query = exchange.query
@@ -121,11 +129,14 @@ class Kind:
             properties = document["properties"]
             return shows(query, properties["isArchived"]) and labelled(query.get("$tags"), properties["tags"])
 
+        def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
+            return self.shown(exchange, self.render_container(holder, name, document))
+
         return page(
             exchange,
             self.containers(exchange.workspace),
             wanted,
-            self.render_container,
+            render,
             size=exchange.service.config.page_size,
             newest_first=not self.ascending,
         )
@@ -133,7 +144,7 @@ class Kind:
     def _list_versions(self, exchange: Exchange, name: str) -> Reply:
         holder, query = exchange.workspace, exchange.query
         if holder.segment == "workspaces" and exchange.service.store.get(self.containers(holder), name) is None:
-            raise self.missing(name, None)  # the SDK cannot register a first model in a registry that says this too
+            raise self.missing(name, None)  # a registry says 200, and nothing (recorded in 2023)
 
         def wanted(version: str, document: Document) -> bool:
             properties = document["properties"]
@@ -142,18 +153,19 @@ class Kind:
                 and labelled(query.get("$tags", query.get("tags")), properties["tags"])
                 and labelled(query.get("properties"), properties["properties"])
                 and query.get("version", version) == version
+                and document.get("appears", 0.0) <= exchange.now
                 and query.get("stage", properties.get("stage")) == properties.get("stage")
             )
 
         def render(holder: Holder, version: str, document: Document) -> dict[str, Any]:
-            return self.render_version(holder, name, version, document)
+            return self.shown(exchange, self.render_version(holder, name, version, document))
 
         size = exchange.service.config.page_size
         return page(exchange, self.versions(holder, name), wanted, render, size=size)
 
     def _get_version(self, exchange: Exchange, name: str, version: str) -> Reply:
         document = self.find(exchange, name, version)
-        return ok(self.render_version(exchange.workspace, name, version, document))
+        return ok(self.shown(exchange, self.render_version(exchange.workspace, name, version, document)))
 
     def _put_container(self, exchange: Exchange, name: str) -> Reply:
         holder, store = exchange.workspace, exchange.service.store
@@ -164,7 +176,8 @@ class Kind:
         document["properties"].update({key: sent[key] for key in known if key in sent})
         store.put(self.containers(holder), name, document, exchange.now)
         headers = {} if before else {"Location": exchange.url}
-        return Reply(200 if before else 201, self.render_container(holder, name, document), headers)
+        body = self.shown(exchange, self.render_container(holder, name, document))
+        return Reply(200 if before else 201, body, headers)
 
     def _put_version(self, exchange: Exchange, name: str, version: str) -> Reply:
         holder, store = exchange.workspace, exchange.service.store
@@ -178,6 +191,8 @@ class Kind:
         properties = self.complete(exchange, name, version, sent)
         if before is not None:
             return self._change(exchange, name, version, before, properties)
+        if holder.segment == "registries":
+            return self._put_in_registry(exchange, name, version, properties)
         document = self.create(exchange, name, version, properties)
         return self._created(exchange, self.render_version(holder, name, version, document))
 
@@ -202,6 +217,11 @@ class Kind:
 
     def _change(self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties) -> Reply:
         holder, store = exchange.workspace, exchange.service.store
+        changed = next((key for key, value in properties.items() if value != before["properties"].get(key)), None)
+        if holder.segment == "registries" and changed not in (None, "tags", "description", "isArchived", "stage"):
+            value = properties[changed]
+            text = f"Value of property {changed} for {self.segment.removesuffix('s')} {name} cannot be replaced to "
+            raise provider_error(400, f"{text}{value} without increasing the version.")
         if self.path is not None and before["properties"].get(self.path) != properties.get(self.path):
             raise provider_error(400, "Asset paths cannot be updated.")
         same = self.always_created and before["properties"] == properties
@@ -211,13 +231,44 @@ class Kind:
         before["properties"] = properties
         store.put(self.versions(holder, name), version, before)
         body = self.render_version(holder, name, version, before)
-        return self._created(exchange, body) if self.always_created else ok(body)
+        return self._created(exchange, body) if self.always_created else ok(self.shown(exchange, body))
 
     def _created(self, exchange: Exchange, body: dict[str, Any]) -> Reply:
-        return Reply(201, body, {"Location": exchange.url})
+        return Reply(201, self.shown(exchange, body), {"Location": exchange.url})
+
+    def _put_in_registry(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Reply:
+        """Make a version in a registry: 202 and a Location on another host, for data and environments.
+
+        For other nouns it was not recorded, and what the SDK understands besides is the 201 of workspaces.
+        """
+        holder, service = exchange.workspace, exchange.service
+        deleted = service.store.get(f"{self.versions(holder, name)}/deleted", version)
+        if deleted is not None:
+            asset = f"{holder.asset_id}/{self.segment}/{name}/versions/{version}"
+            text = f"Asset {asset} was deleted at {deleted['at']}, it cannot be recreated."
+            raise provider_error(400, f"{text} Please try again with a different version.")
+        document = self.create(exchange, name, version, properties)
+        if self.segment not in ("data", "environments") and not service.turns.take("new in a registry"):
+            return self._created(exchange, self.render_version(holder, name, version, document))
+        seconds = service.config.operation_seconds
+        document["appears"] = exchange.now + seconds
+        service.store.put(self.versions(holder, name), version, document)
+        body = (
+            {}
+            if self.segment == "environments"
+            else {"assetId": f"{holder.asset_id}/{self.segment}/{name}/versions/{version}"}
+        )
+        headers = {"x-ms-async-operation-timeout": "PT1H"}
+        return Reply(
+            202, None, {"Location": registry_operation(exchange, self.segment, f"{name}_{version}", body), **headers}
+        )
 
     def _delete_version(self, exchange: Exchange, name: str, version: str) -> Reply:
-        gone = exchange.service.store.delete(self.versions(exchange.workspace, name), version)
+        holder, store = exchange.workspace, exchange.service.store
+        gone = store.delete(self.versions(holder, name), version)
+        if gone and holder.segment == "registries":
+            at = f"{datetime.fromtimestamp(exchange.now, UTC):%m/%d/%Y %H:%M:%S} +00:00"
+            store.put(f"{self.versions(holder, name)}/deleted", version, {"at": at})
         return Reply(200 if gone else 204)
 
     def _container(self, exchange: Exchange, before: Document | None) -> Document:
@@ -246,6 +297,18 @@ class Kind:
                 )
         if self.integers_only and not (version.isdecimal() and int(version) > 0):
             raise provider_error(400, f"Version '{version}' is invalid: the version of a model is a positive integer.")
+
+
+def registry_operation(exchange: Exchange, segment: str, asset: str, body: dict[str, str]) -> str:
+    """Begin an operation of a registry; return the URL, on another host, that tells how it stands."""
+    holder, service = exchange.workspace, exchange.service
+    kind = "environment" if segment == "environments" else "assetstore"
+    identifier = secrets.token_urlsafe(32)
+    if kind == "environment":
+        identifier = f"{holder.name}_{asset}_{secrets.token_hex(4)}"
+    due = exchange.now + service.config.operation_seconds
+    service.store.put("registryoperations", identifier, {"due": due, "polls": 0, "body": body}, exchange.now)
+    return f"https://{holder.location}.api.azureml.ms/{kind}/v1.0/operations/{identifier}"
 
 
 def not_found(message: str, code: str) -> ServiceError:

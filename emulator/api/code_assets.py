@@ -42,11 +42,15 @@ class _Codes(Kind):
         if known is None:
             return ok({"value": []})
         document = self.find(exchange, known["name"], known["version"])
-        return ok({"value": [self.render_version(holder, known["name"], known["version"], document)]})
+        body = self.render_version(holder, known["name"], known["version"], document)
+        return ok({"value": [self.shown(exchange, body)]})
 
     def _named(self, exchange: Exchange, name: str) -> list[dict[str, Any]]:
         entries = exchange.service.store.entries(self.versions(exchange.workspace, name))
-        return [self.render_version(exchange.workspace, name, entry.name, entry.document) for entry in entries]
+        holder = exchange.workspace
+        return [
+            self.shown(exchange, self.render_version(holder, name, entry.name, entry.document)) for entry in entries
+        ]
 
     def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
         digest = properties["properties"].get("hash_sha256")

@@ -6,13 +6,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.arm import ServiceError, not_found_error
+from ..core.arm import Reply, ServiceError, nested, not_found_error, provider_error
 from ..core.holders import Holder
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from .assets import Kind, Properties, text_map
 
 _CURATED = re.compile(r"azureml:AzureML-([^:]+):(.+)")
+
+
+_IMMUTABLE = ("code", "command")
+"""What a version runs; recorded for the code alone."""
 
 
 def _text(value: Any) -> Any:
@@ -56,8 +60,26 @@ class _Components(Kind):
             "nextVersion": moment,
             "provisioningState": "Succeeded",
         }
-        body["systemData"] = {key: document["systemData"][key] for key in ("createdAt", "lastModifiedAt")}
         return body
+
+    def _get_container(self, exchange: Exchange, name: str) -> Reply:
+        """One container, unlike a list of them, does not tell who made it."""
+        reply = super()._get_container(exchange, name)
+        system = reply.body["systemData"]
+        reply.body["systemData"] = {key: system[key] for key in ("createdAt", "lastModifiedAt")}
+        return reply
+
+    def _change(self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties) -> Reply:
+        old, new = before["properties"]["componentSpec"], properties["componentSpec"]
+        for field in _IMMUTABLE:
+            if old.get(field) != new.get(field):
+                raise provider_error(
+                    400,
+                    f'Failed to update component {name} since field "{field}" is immutable, '
+                    "try specifying a new version.",
+                    inner=nested("BadArgument", "ArgumentInvalid", "UpdateComponentFailed"),
+                )
+        return super()._change(exchange, name, version, before, properties)
 
 
 def _missing(name: str, version: str | None) -> ServiceError:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.arm import Reply, ServiceError, created, modified, not_found_error, provider_error
+from ..core.arm import Reply, ServiceError, created, modified, nested, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
+from ..core.versions import visible
 from ..wire.exchange import Exchange
 from ..wire.paging import page
 from ..wire.routing import ok, route
@@ -31,9 +32,14 @@ def collection(holder: Holder) -> str:
     return f"{holder.key}/datastores"
 
 
-def built_in(holder: Holder, account: str) -> dict[str, Document]:
-    """Return the datastores that come with a workspace, oldest last; only the default tells its coordinates."""
+def built_in(holder: Holder, account: str, *, authored: bool = False) -> dict[str, Document]:
+    """Return the datastores that come with a workspace, oldest last; only the default tells its coordinates.
+
+    :param authored: they tell who made them, as was recorded of some workspaces and not of others.
+    """
+    author = {"createdBy": "Azure Machine Learning", "createdByType": "Application"} if authored else {}
     system = {
+        **author,
         "createdAt": timestamp(holder.created),
         "lastModifiedAt": timestamp(holder.created),
         "lastModifiedBy": "Azure Machine Learning",
@@ -48,6 +54,7 @@ def built_in(holder: Holder, account: str) -> dict[str, Document]:
                 "description": None,
                 "tags": None,
                 "properties": None,
+                "intellectualProperty": None,
                 "isDefault": default,
                 "credentials": {"credentialsType": "AccountKey"},
                 "subscriptionId": holder.subscription if default else None,
@@ -88,31 +95,33 @@ def become(document: Document, datastore_type: str, container: str) -> None:
             properties.pop(member, None)
 
 
-def _render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
+def _render(exchange: Exchange, name: str, document: Document) -> dict[str, Any]:
+    holder = exchange.workspace
     properties = {key: value for key, value in document["properties"].items() if key != "secrets"}
     credentials = properties["credentials"]
     properties["credentials"] = {key: value for key, value in credentials.items() if key != "secrets"}
-    return {
+    body = {
         "id": f"{holder.id}/datastores/{name}",
         "name": name,
         "type": f"{holder.type}/datastores",
         "properties": properties,
         "systemData": document["systemData"],
     }
+    return visible("datastores", exchange.api_version, body)
 
 
 def find(exchange: Exchange, name: str) -> Document:
     """Return one datastore, or answer 404."""
     document = exchange.service.store.get(collection(exchange.workspace), name)
     if document is None:
-        raise not_found_error(f"Could not find datastore: {name}.", "DatastoreNotFound")
+        raise provider_error(404, f"Could not find datastore: {name}.", inner=nested("NotFoundError"))
     return document
 
 
 @route("GET", "{workspace}/datastores/{name}")
 def get_datastore(exchange: Exchange, name: str) -> Reply:
     """Return one datastore, without its secret."""
-    return ok(_render(exchange.workspace, name, find(exchange, name)))
+    return ok(_render(exchange, name, find(exchange, name)))
 
 
 @route("GET", "{workspace}/datastores")
@@ -131,8 +140,11 @@ def list_datastores(exchange: Exchange) -> Reply:
             and (kind is None or properties["datastoreType"] == kind)
         )
 
+    def render(_: Holder, name: str, document: Document) -> dict[str, Any]:
+        return _render(exchange, name, document)
+
     size = min(int(query.get("count", 30)), exchange.service.config.page_size)
-    return page(exchange, collection(exchange.workspace), wanted, _render, size=size, newest_first=True)
+    return page(exchange, collection(exchange.workspace), wanted, render, size=size, newest_first=True)
 
 
 @route("PUT", "{workspace}/datastores/{name}")
@@ -144,6 +156,7 @@ def put_datastore(exchange: Exchange, name: str) -> Reply:
     known = {
         "description": None,
         "properties": None,
+        "intellectualProperty": None,
         "isDefault": False,
         "subscriptionId": None,
         "resourceGroup": None,
@@ -156,7 +169,9 @@ def put_datastore(exchange: Exchange, name: str) -> Reply:
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     document = {"properties": properties, "systemData": {**system, **modified(exchange.author, exchange.now)}}
     store.put(collection(holder), name, document, exchange.now)
-    return Reply(200 if before else 201, _render(holder, name, document), {} if before else {"Location": exchange.url})
+    return Reply(
+        200 if before else 201, _render(exchange, name, document), {} if before else {"Location": exchange.url}
+    )
 
 
 @route("DELETE", "{workspace}/datastores/{name}")

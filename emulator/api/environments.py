@@ -10,6 +10,7 @@ from ..core.arm import Reply, ServiceError
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
+from ..core.versions import FIRST
 from ..wire.exchange import Exchange
 from .assets import Kind, Properties, not_found, text_map
 
@@ -18,7 +19,7 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
     sources = {key: sent[key] for key in ("image", "build", "inferenceConfig") if sent.get(key) is not None}
     conda = sent.get("condaFile")
     return {
-        "description": sent.get("description") or ("" if exchange.api_version >= "2023" else None),
+        "description": sent.get("description") or (None if exchange.api_version in FIRST else ""),
         "tags": text_map(sent.get("tags")),
         "properties": text_map(sent.get("properties")),
         "isArchived": bool(sent.get("isArchived")),

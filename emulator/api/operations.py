@@ -49,8 +49,9 @@ def operation_result(exchange: Exchange, identifier: str) -> Reply:
 
 
 @route("GET", "{location}/computeOperationsStatus/{identifier}")
+@route("GET", "{location}/registryOperationsStatus/{identifier}")
 def compute_operation(exchange: Exchange, identifier: str) -> Reply:
-    """Answer how a compute operation stands."""
+    """Answer how an operation of a compute or registry stands."""
     operation = _find(exchange, identifier)
     if operation["running"]:
         return ok({"status": "InProgress"}, _soon(exchange))

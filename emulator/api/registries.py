@@ -1,6 +1,7 @@
 """Registries: where they are, and uploads into them. Their assets answer as a workspace's do (assets.py).
 
-Of registries nothing was recorded: the paths are those of the SDK, the bodies those of workspaces with registry ids.
+Shapes: recorded_shapes/registry.json. Of uploads into registries, of sharing and of nouns other than data and
+environments nothing was recorded: the paths are those of the SDK, the bodies those of workspaces with registry ids.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import uuid
+from typing import Any
 
-from ..core.arm import Reply, gateway_error
+from ..core.arm import PROVIDER, Reply, gateway_error
 from ..core.holders import Holder, new_holder
 from ..core.service import Service
 from ..core.store import Document
@@ -19,6 +22,7 @@ from .components import COMPONENTS
 from .data import DATA
 from .environments import ENVIRONMENTS
 from .models import MODELS
+from .operations import begin
 
 _KINDS = {kind.segment: kind for kind in (MODELS, DATA, ENVIRONMENTS, COMPONENTS)}
 
@@ -50,14 +54,17 @@ def discover(exchange: Exchange, name: str) -> Reply:
     holder = _find(exchange, name)
     return ok(
         {
+            "registryId": holder.guid,
             "registryName": holder.name,
             "tenantId": exchange.service.directory.tenant,
             "primaryRegion": holder.location,
             "regions": [holder.location],
             "subscriptionId": holder.subscription,
             "resourceGroup": holder.group,
-            "workspaceName": holder.name,
-            "primaryRegionResourceProviderUri": f"https://{holder.location}.api.azureml.ms/",
+            "workspaceName": None,
+            "primaryRegionResourceProviderUri": f"https://cert-{holder.location}.experiments.azureml.net/",
+            "registryFqdns": {holder.location: {"uri": f"https://{holder.location}.api.azureml.ms"}},
+            "intellectualPropertyPublisher": None,
         }
     )
 
@@ -88,6 +95,106 @@ def _reference(exchange: Exchange, container: str) -> Document:
         "temporaryDataReferenceId": container,
         "temporaryDataReferenceType": "TemporaryBlobReference",
     }
+
+
+# What ARM knows of registries ----------------------------------------------------------------------------------------
+
+
+def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
+    tenant = exchange.service.directory.tenant
+    sent = exchange.service.store.get("registrybodies", holder.key) or {}
+    properties = sent.get("properties") or {}
+    group = f"/subscriptions/{holder.subscription}/resourceGroups/azureml-rg-{holder.name}"
+    account, registry = f"{holder.guid[:8]}storage", f"{holder.guid[:8]}acr"
+    storage_id = f"{group}/providers/Microsoft.Storage/storageAccounts/{account}"
+    images_id = f"{group}/providers/Microsoft.ContainerRegistry/registries/{registry}"
+    storage = {"storageAccountType": "Standard_LRS", "storageAccountHnsEnabled": False, "storageAccountName": account}
+    images = {"acrAccountSku": "Premium", "acrAccountName": registry, "armResourceId": {"resourceId": images_id}}
+    region = {
+        "location": holder.location,
+        "storageAccountDetails": [
+            {
+                "userCreatedStorageAccount": None,
+                "systemCreatedStorageAccount": {**storage, "armResourceId": {"resourceId": storage_id}},
+            }
+        ],
+        "acrDetails": [{"userCreatedAcrAccount": None, "systemCreatedAcrAccount": images}],
+    }
+    api = f"https://{holder.location}.api.azureml.ms"
+    return {
+        "tags": sent.get("tags") or {},
+        "location": holder.location,
+        "identity": {"type": "SystemAssigned", "principalId": holder.guid, "tenantId": tenant},
+        "id": holder.id,
+        "name": holder.name,
+        "type": holder.type,
+        "properties": {
+            "regionDetails": [region],
+            "intellectualPropertyPublisher": None,
+            "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
+            "discoveryUrl": f"{api}/registrymanagement/v1.0/registries/{holder.name}/discovery",
+            "managedResourceGroup": {"resourceId": group},
+            "managedResourceGroupTags": properties.get("managedResourceGroupTags") or {},
+            "mlFlowRegistryUri": f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}",
+        },
+        "systemData": None,
+    }
+
+
+_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER + "/registries"
+
+
+@route("PUT", f"{_GROUP}/{{name}}")
+def put_registry(exchange: Exchange, subscription: str, group: str, name: str) -> Reply:
+    """Create a registry: 202 with an empty body, unlike every other PUT."""
+    holder = create_registry(exchange.service, subscription, group, name)
+    exchange.service.store.put("registrybodies", holder.key, exchange.json())
+    return _begin(exchange, holder)
+
+
+@route("GET", "{arm_registry}")
+def get_registry(exchange: Exchange) -> Reply:
+    """Return a registry."""
+    return ok(_render(exchange, exchange.workspace))
+
+
+@route("DELETE", "{arm_registry}")
+def delete_registry(exchange: Exchange) -> Reply:
+    """Delete a registry and all that is in it."""
+    holder = exchange.workspace
+    exchange.service.holders.remove(holder)
+    return _begin(exchange, holder)
+
+
+def _begin(exchange: Exchange, holder: Holder) -> Reply:
+    exchange.holder = holder
+    seconds = exchange.service.config.operation_seconds
+    url = begin(exchange, "registryOperationsStatus", str(uuid.uuid4()), seconds=seconds, signed=False)
+    return Reply(202, headers={"Azure-AsyncOperation": f"{url}&type=async", "Location": f"{url}&type=location"})
+
+
+@route("GET", _GROUP)
+@route("GET", "/subscriptions/{subscription}/providers/" + PROVIDER + "/registries")
+def list_registries(exchange: Exchange, subscription: str, group: str | None = None) -> Reply:
+    """List the registries of a subscription or resource group."""
+    scope = f"/subscriptions/{subscription}/" + (f"resourceGroups/{group}/" if group else "")
+    known = exchange.service.holders.all()
+    found = [one for one in known if one.segment == "registries" and one.key.startswith(scope.lower())]
+    return ok({"value": [_render(exchange, one) for one in found]})
+
+
+@route("GET", "/{service}/v1.0/operations/{identifier}")
+def operation(exchange: Exchange, service: str, identifier: str) -> Reply:
+    """Tell how the making of a version stands: 202 with an empty body until it is done."""
+    store = exchange.service.store
+    found = store.get("registryoperations", identifier)
+    if found is None:
+        raise gateway_error(404, "NotFound", f"There is no operation {identifier}.")
+    found["polls"] += 1
+    store.put("registryoperations", identifier, found)
+    if exchange.now < found["due"] or found["polls"] <= exchange.service.config.operation_polls:
+        return Reply(202, headers={"Retry-After": str(exchange.service.config.retry_after)})
+    return ok(found["body"]) if found["body"] else Reply(200)
 
 
 _SOURCE = re.compile(

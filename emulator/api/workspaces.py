@@ -11,6 +11,7 @@ from ..core.arm import PROVIDER, Reply
 from ..core.clock import timestamp
 from ..core.holders import Holder, new_holder
 from ..core.service import Service
+from ..core.versions import FIRST, visible
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
 from .datastores import DEFAULT, built_in
@@ -90,9 +91,13 @@ def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> 
     }
 
 
-def _render(service: Service, holder: Holder) -> dict[str, Any]:
-    hierarchical = service.config.hierarchical
-    return render(holder, service.storage.account, service.directory.tenant, hierarchical=hierarchical)
+def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
+    service = exchange.service
+    account, tenant = service.storage.account, service.directory.tenant
+    body = render(holder, account, tenant, hierarchical=service.config.hierarchical)
+    if exchange.api_version in FIRST:
+        del body["kind"]
+    return visible("workspaces", exchange.api_version, body)
 
 
 async def create_workspace(service: Service, subscription: str, group: str, name: str) -> Holder:
@@ -106,7 +111,8 @@ async def create_workspace(service: Service, subscription: str, group: str, name
     for container in (holder.container, holder.artifact_container):
         await asyncio.to_thread(service.storage.create_container, container)
     service.holders.add(holder)
-    for datastore, document in reversed(built_in(holder, service.config.account).items()):
+    authored = bool(service.turns.take("built-in datastores"))
+    for datastore, document in reversed(built_in(holder, service.config.account, authored=authored).items()):
         service.store.put(datastore_collection(holder), datastore, document, holder.created)
     if service.config.refuse_secrets and service.turns.take("secrets"):
         service.store.update(
@@ -118,7 +124,7 @@ async def create_workspace(service: Service, subscription: str, group: str, name
 @route("GET", "{workspace}")
 def get_workspace(exchange: Exchange) -> Reply:
     """Return the workspace."""
-    return ok(_render(exchange.service, exchange.workspace))
+    return ok(_render(exchange, exchange.workspace))
 
 
 @route("GET", "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER + "/workspaces")
@@ -130,7 +136,7 @@ def list_workspaces(exchange: Exchange, subscription: str, group: str | None = N
     return ok(
         {
             "value": [
-                _render(service, holder)
+                _render(exchange, holder)
                 for holder in service.holders.all()
                 if holder.segment == "workspaces" and holder.key.startswith(scope.lower())
             ]

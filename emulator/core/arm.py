@@ -97,7 +97,16 @@ def invalid(message: str, **more: Any) -> ServiceError:
 
 def not_found_error(message: str, code: str) -> ServiceError:
     """Return a 404 whose code is in InnerError (recorded_shapes/errors.json, "job missing")."""
-    return provider_error(404, message, inner={"code": "NotFound", "innerError": {"code": code, "innerError": None}})
+    return provider_error(404, message, inner=nested("NotFound", code))
+
+
+def nested(*codes: str) -> dict[str, Any]:
+    """Return an InnerError of codes, the outermost first."""
+    inner: dict[str, Any] | None = None
+    for code in reversed(codes):
+        inner = {"code": code, "innerError": inner}
+    assert inner is not None
+    return inner
 
 
 @dataclass(frozen=True, slots=True)

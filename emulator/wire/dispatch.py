@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from inspect import isawaitable
 
-from ..core.arm import Reply, ServiceError, gateway_error
+from ..core.arm import MANAGEMENT, PROVIDER, Reply, ServiceError, gateway_error
 from ..core.calls import Call
-from ..core.directory import Principal
+from ..core.directory import Principal, noun_of
+from ..core.versions import KNOWN
 from .exchange import Exchange
 from .routing import ROUTES
 
@@ -19,6 +20,7 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
     """Find the handler, see to identity, rights and limits, and answer."""
     service, found = exchange.service, ROUTES.find(exchange.method, exchange.path)
     service.runner.catch_up(exchange.now)
+    _check_version(exchange)
     anonymous = exchange.path == "/discovery" or exchange.host.startswith("login.") or _scores(exchange.host)
     extra: dict[str, str] = {}
     if not anonymous:
@@ -46,6 +48,25 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
         extra = {f"x-ms-ratelimit-remaining-subscription-{exchange.draws}": "24"}
     reply.headers = {"x-ms-response-type": "standard", **extra, **_correlation(exchange), **reply.headers}
     return reply
+
+
+def _check_version(exchange: Exchange) -> None:
+    """Refuse a call to ARM that names no api-version, or one that the provider does not have, in ARM's words."""
+    if f"https://{exchange.host}" != MANAGEMENT:
+        return
+    if not exchange.api_version:
+        text = "The api-version query parameter (?api-version=) is required for all requests."
+        raise gateway_error(400, "MissingApiVersionParameter", text)
+    noun = noun_of(exchange.path)
+    if f"/{PROVIDER}/".lower() in exchange.path.lower() and exchange.api_version not in KNOWN:
+        location = exchange.service.config.location
+        raise gateway_error(
+            400,
+            "NoRegisteredProviderFound",
+            f"No registered resource provider found for location '{location}' and API version '{exchange.api_version}' "
+            f"for type '{noun}'. The supported api-versions are '{', '.join(sorted(KNOWN))}'. "
+            f"The supported locations are '{location}'.",
+        )
 
 
 def _scores(host: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from ..core.arm import MANAGEMENT, Author, invalid
+from ..core.arm import Author, invalid
 from ..core.holders import Holder
 from ..core.service import Service
 
@@ -47,7 +47,7 @@ class Exchange:
     @property
     def url(self) -> str:
         """The URL of the call as Location repeats it: resource and the caller's query string."""
-        return f"{MANAGEMENT}{self.path}?{urlencode(self.query)}"
+        return f"https://{self.host}{self.path}?{urlencode(self.query)}"
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object."""

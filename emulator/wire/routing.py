@@ -19,6 +19,7 @@ _ROOTS = {
     "{workspace}": f"{_GROUP}/workspaces/{{workspace_}}",
     "{data_plane}": f"/mferp/managementfrontend{_GROUP}/workspaces/{{workspace_}}",
     "{registry}": f"/mferp/managementfrontend{_GROUP}/registries/{{registry_}}",
+    "{arm_registry}": f"{_GROUP}/registries/{{registry_}}",
     "{location}": f"/subscriptions/{{subscription_}}/providers/{PROVIDER}/locations/{{location_}}",
 }
 

@@ -227,3 +227,38 @@ async def test_any_order_in_pages_of_any_size(
 async def test_a_continuation_that_was_not_handed_out_is_refused(rest: Any) -> None:
     await rest("PUT", "/data/sales/versions/1", {"properties": {"dataUri": "https://e.org", "dataType": "uri_file"}})
     assert (await rest("GET", "/data/sales/versions?$skipToken=1")).status_code == 400
+
+
+async def test_the_code_and_command_of_a_component_version_cannot_be_changed(rest: Any) -> None:
+    spec = {"name": "c", "type": "command", "command": "echo", "code": "azureml:a:1"}
+    for key, value in (("code", "azureml:b:1"), ("command", "ls")):
+        await rest("PUT", "/components/c/versions/1", {"properties": {"componentSpec": spec}})
+        answer = await rest("PUT", "/components/c/versions/1", {"properties": {"componentSpec": {**spec, key: value}}})
+
+        text = f'Failed to update component c since field "{key}" is immutable, try specifying a new version.'
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, text)
+
+    described = {"componentSpec": {**spec, "description": "it"}, "description": "it"}
+    assert (await rest("PUT", "/components/c/versions/1", {"properties": described})).status_code == 200
+
+
+async def test_a_version_that_was_deleted_from_a_registry_never_comes_back(rest: Any, azureml_emulator: Any) -> None:
+    registry = azureml_emulator.create_registry()
+    coordinates = f"/subscriptions/{azureml_emulator.subscription_id}/resourceGroups/{azureml_emulator.resource_group}"
+    url = (
+        f"https://cert-westeurope.experiments.azureml.net/mferp/managementfrontend{coordinates}"
+        f"/providers/Microsoft.MachineLearningServices/registries/{registry}/models/fraud/versions/1"
+        "?api-version=2021-10-01-dataplanepreview"
+    )
+    body = {"properties": {"modelUri": "https://example.org/m", "modelType": "custom_model"}}
+    assert (await rest("PUT", url, body)).status_code in (201, 202)
+    changed = {"properties": {**body["properties"], "modelUri": "https://example.org/other"}}
+    azureml_emulator.advance(10)
+    assert "without increasing the version" in (await rest("PUT", url, changed)).json()["error"]["message"]
+
+    await rest("DELETE", url)
+    answer = await rest("PUT", url, body)
+    assert answer.status_code == 400
+    assert "cannot be recreated. Please try again with a different version." in answer.json()["error"]["message"]
+    missing = url.replace("/versions/1", "/versions").replace("fraud", "nothing")
+    assert ((await rest("GET", missing)).status_code, (await rest("GET", missing)).json()) == (200, {"value": []})

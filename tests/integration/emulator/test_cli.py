@@ -53,7 +53,11 @@ def test_it_prints_what_to_paste_shows_calls_and_stops_cleanly(
     assert len(pids) == 3
 
     subprocess.run(
-        [sys.executable, "-c", "import requests; requests.get('https://management.azure.com/nothing')"],
+        [
+            sys.executable,
+            "-c",
+            "import requests; requests.get('https://management.azure.com/nothing?api-version=2022-12-01')",
+        ],
         env={**os.environ, **exports},
         check=True,
     )

@@ -3,7 +3,8 @@
 Each record in recorded_shapes/ is driven by one function below, which brings the emulator into the record's situation
 and makes the record's request. Status, headers, required members, types, nulls and enum values are compared; members
 that the record does not have are not allowed either. DEPARTURES is the one list of where the emulator differs on
-purpose, and an entry that is no longer needed fails the test.
+purpose, and an entry that is no longer needed fails the test. Where the service was recorded to answer the same call in
+several forms, the emulator does so in turn, and a record is met by the form that it holds.
 """
 
 from __future__ import annotations
@@ -26,24 +27,25 @@ RECORDS: dict[str, Record] = {
     for index, record in enumerate(json.loads(path.read_text()))
 }
 
-_OLD_STORE = "built-in datastores of newer workspaces do not tell who created them, and the emulator's are new"
-
 DEPARTURES: dict[str, dict[str, str]] = {
     "*": {
         "header Retry-After": "long-running operations tell when to poll again, as the SDK would wait 30 s each time",
     },
-    "datastore-1": {"systemData.createdBy missing": _OLD_STORE, "systemData.createdByType missing": _OLD_STORE},
-    "datastore-5": {"systemData.createdBy missing": _OLD_STORE, "systemData.createdByType missing": _OLD_STORE},
-    "datastore-6": {
-        "systemData.createdBy missing": _OLD_STORE,
-        "systemData.createdByType missing": _OLD_STORE,
-        "properties.intellectualProperty missing": "a member of this one preview api-version",
-    },
-    "workspace-0": {"properties.sasGetterUri was not recorded": "recorded for other workspaces, before and after"},
 }
 
-OLD_API = "2023"
-"""Members that came with the api-versions of 2023 are sent for older ones too: no supported SDK asks for those."""
+OPEN = dict.fromkeys(
+    (
+        *(f"batch_endpoint-{number}" for number in (6, 7, 8, 9, 10, 11)),
+        *(f"errors-{number}" for number in (10, 12, 13, 14, 15)),
+        *(f"job-{number}" for number in (15, 16, 17, 18, 19, 20, 21, 22, 23)),
+        *(f"online_endpoint-{number}" for number in (1, 9, 10, 11, 12, 13)),
+        *("schedule-4", "schedule-5"),
+    ),
+    "recorded in 2026-11, and not answered like this yet",
+)
+
+FORMS = 3
+"""In how many forms, at most, one call was recorded to be answered."""
 
 
 # Comparing -----------------------------------------------------------------------------------------------------------
@@ -137,8 +139,6 @@ def object_differences(record: Record, shape: dict[str, Any], got: Any, path: st
         here = f"{path}.{key}".lstrip(".")
         if free is not None:
             yield from body_differences(record, free, got[key], f"{path}.*")
-        elif record["api_version"] and record["api_version"] < OLD_API:
-            continue
         else:
             yield f"{here} was not recorded"
 
@@ -179,16 +179,23 @@ class World:
         self.person = emulator.token(person["client_id"])
         self.application = emulator.token()
         self.session = requests.Session()
-        self.api_version = ""
+        self.begin(None)
+
+    def begin(self, api_version: str | None) -> None:
+        """Go on in a clean workspace; calls to services other than ARM are recorded without an api-version of ARM's."""
+        emulator = self.emulator
+        self.api_version = api_version if api_version and api_version[0] == "2" else "2022-10-01-preview"
+        emulator.script_jobs(None)
+        workspace = emulator.create_workspace()
         coordinates = f"/subscriptions/{emulator.subscription_id}/resourceGroups/{emulator.resource_group}"
         self.group = f"https://management.azure.com{coordinates}/providers/Microsoft.MachineLearningServices/workspaces"
-        self.workspace = f"{self.group}/{emulator.workspace_name}"
+        self.workspace_name, self.workspace = workspace, f"{self.group}/{workspace}"
         self.id = self.workspace.removeprefix("https://management.azure.com")
         self.history = f"https://westeurope.api.azureml.ms/history/v1.0{self.id}"
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = "", **headers: str) -> requests.Response:
         url = path if path.startswith("https://") else self.workspace + path
-        if self.api_version and "api-version=" not in url and "management.azure.com" in url:
+        if "api-version=" not in url and "management.azure.com" in url:
             url += f"{'&' if '?' in url else '?'}api-version={self.api_version}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         authorization = {"Authorization": f"Bearer {token or self.person}", **named}
@@ -225,18 +232,22 @@ def drives(*records: str) -> Callable[[Driver], Driver]:
 def world(azureml_emulator: Any) -> Iterator[World]:
     """Its operations end, and its lists show things, when the driver says; both forms of answers stay in turn."""
     azureml_emulator.configure(operation_polls=0, list_delay=0, page_size=50, refuse_secrets=False)
-    azureml_emulator.workspace_name = azureml_emulator.create_workspace()
     world = World(azureml_emulator)
     with world.session:
         yield world
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.xfail(reason=OPEN[name])] if name in OPEN else []) for name in RECORDS],
+)
 def test_an_answer_has_the_recorded_shape(world: World, name: str) -> None:
-    record = RECORDS[name]
-    world.api_version = record["api_version"] or ""
-    found = set(differences(record, DRIVERS[name](world)))
-    allowed = DEPARTURES.get(name, {}).keys()
+    record, allowed = RECORDS[name], DEPARTURES.get(name, {}).keys()
+    for _ in range(FORMS):
+        world.begin(record["api_version"])
+        found = set(differences(record, DRIVERS[name](world)))
+        if not found - allowed - DEPARTURES["*"].keys():
+            break
 
     assert sorted(found - allowed - DEPARTURES["*"].keys()) == []
     assert set(allowed) <= found, "a departure that is no longer one"
@@ -498,7 +509,7 @@ def account_key(world: World) -> requests.Response:
 
 @drives("datastore-4", "errors-1")
 def secret_of_a_store_without(world: World) -> requests.Response:
-    world.emulator.create_datastore("bare", workspace=world.emulator.workspace_name, credentials="None")
+    world.emulator.create_datastore("bare", workspace=world.workspace_name, credentials="None")
     return world.call("POST", "/datastores/bare/listSecrets", {"expirableSecret": True, "expireAfterHours": 1})
 
 
@@ -893,7 +904,7 @@ def online_keys(world: World) -> requests.Response:
     return world.call("POST", "/onlineEndpoints/ep/listKeys")
 
 
-def put_online_deployment(world: World) -> requests.Response:
+def put_online_deployment(world: World, **more: Any) -> requests.Response:
     put_online(world)
     properties = {
         "codeConfiguration": {"codeId": "c", "scoringScript": "score.py"},
@@ -907,6 +918,7 @@ def put_online_deployment(world: World) -> requests.Response:
         "model": "m",
         "privateNetworkConnection": False,
         "scaleSettings": {"scaleType": "Default"},
+        **more,
     }
     sku = {"name": "Default", "capacity": 1}
     body = {"tags": {}, "location": "westeurope", "properties": properties, "sku": sku}
@@ -952,7 +964,7 @@ def batch_operation_is_done(world: World) -> requests.Response:
     return world.named_in(response)
 
 
-def put_batch_deployment(world: World) -> requests.Response:
+def put_batch_deployment(world: World, **more: Any) -> requests.Response:
     put_batch(world, defaults={"deploymentName": "blue"})
     properties = {
         "codeConfiguration": {"codeId": "c", "scoringScript": "score.py"},
@@ -969,6 +981,7 @@ def put_batch_deployment(world: World) -> requests.Response:
         "outputFileName": "o.csv",
         "resources": {"instanceCount": 1, "properties": {}},
         "retrySettings": {"maxRetries": 3, "timeout": "PT30S"},
+        **more,
     }
     body = {"tags": {}, "location": "westeurope", "properties": properties}
     return world.call("PUT", "/batchEndpoints/ep/deployments/blue", body)
@@ -1038,3 +1051,412 @@ def one_schedule(world: World) -> requests.Response:
     pipeline_schedule(world)
     world.later()
     return world.get("/schedules/s")
+
+
+@drives("schedule-4", "errors-13")
+def missing_schedule(world: World) -> requests.Response:
+    response = world.get("/schedules/nothing")
+    assert response.json()["error"]["message"] == "Resource Trigger nothing not found"
+    return response
+
+
+@drives("schedule-5")
+def schedule_is_deleted(world: World) -> requests.Response:
+    pipeline_schedule(world)
+    world.later()
+    response = world.call("DELETE", "/schedules/s")
+    world.later()
+    return world.named_in(response)
+
+
+# Components, models and datastores of the later records --------------------------------------------------------------
+
+
+@drives("component-4")
+def first_page_of_components(world: World) -> requests.Response:
+    world.emulator.configure(page_size=2)
+    for name in ("a", "b", "c"):
+        world.put(f"/components/{name}/versions/1", componentSpec={"name": name, "type": "command", "command": "echo"})
+    response = world.get("/components?listViewType=ActiveOnly")
+    world.emulator.configure(page_size=50)
+    assert [item["name"] for item in response.json()["value"]] == ["c", "b"]
+    address, _, token = response.json()["nextLink"].partition("&$skipToken=")
+    assert address == f"{world.workspace}/components?listViewType=ActiveOnly&api-version=2024-01-01-preview"
+    assert token.startswith("H4sI")
+    assert "nextLink" not in world.get(response.json()["nextLink"]).json()
+    return response
+
+
+@drives("component-5")
+def component_versions(world: World) -> requests.Response:
+    inputs = {
+        "i": {"type": "integer", "optional": False, "default": 1, "description": "an input"},
+        "j": {"type": "uri_folder", "optional": True, "description": "another"},
+    }
+    put_component(world, display_name="C", description="it", tags={"k": "v"}, inputs=inputs)
+    return world.get("/components/c/versions?listViewType=ActiveOnly")
+
+
+@drives("model-9")
+def mlflow_models(world: World) -> requests.Response:
+    flavors = {"python_function": {"data": {"loader_module": "mlflow"}}}
+    put_model(world, modelType="mlflow_model", flavors=flavors)
+    put_model(world, 2, modelType="mlflow_model", flavors=flavors)
+    response = world.get("/models/m/versions?version=1")
+    assert [item["name"] for item in response.json()["value"]] == ["1"]
+    assert world.get("/models/m/versions?version=3").json() == {"value": []}
+    return response
+
+
+@drives("datastore-9", "errors-11")
+def missing_datastore(world: World) -> requests.Response:
+    response = world.get("/datastores/nothing")
+    assert response.json()["error"]["message"] == "Could not find datastore: nothing."
+    return response
+
+
+@drives("datastore-10")
+def deleted_datastore(world: World) -> requests.Response:
+    put_datastore(world)
+    response = world.call("DELETE", "/datastores/mine")
+    assert (response.content, response.headers.get("Content-Type")) == (b"", None)
+    return response
+
+
+# Jobs of the later records -------------------------------------------------------------------------------------------
+
+
+@drives("job-15", "errors-12")
+def unknown_compute(world: World) -> requests.Response:
+    computer = f"{world.id}/computes/nothing"
+    return world.put("/jobs/j", **{**COMMAND, "queueSettings": None}, computeId=computer)
+
+
+def completed_job(world: World, name: str = "j", **more: Any) -> str:
+    put_instance(world)
+    world.later()
+    body = {key: value for key, value in COMMAND.items() if key not in ("environmentVariables", "identity", "inputs")}
+    body |= {"computeId": f"{world.id}/computes/ci", "properties": {}, "inputs": {}, "limits": {}, "queueSettings": {}}
+    assert world.put(f"/jobs/{name}", **{**body, **more}).status_code == 201
+    world.later(3600)
+    return f"/jobs/{name}"
+
+
+@drives("job-16")
+def completed_command_job(world: World) -> requests.Response:
+    return world.get(completed_job(world))
+
+
+@drives("job-17")
+def list_of_a_completed_job(world: World) -> requests.Response:
+    completed_job(world)
+    return world.get("/jobs")
+
+
+def completed_job_of_2022(world: World, name: str = "j", **more: Any) -> str:
+    put_compute(world)
+    computer = f"{world.id}/computes/cpu"
+    return completed_job(world, name, computeId=computer, environmentVariables={}, limits=None, **more)
+
+
+@drives("job-18")
+def jobs_of_2022(world: World) -> requests.Response:
+    inputs = {
+        "folder": {"jobInputType": "uri_file", "uri": "https://example.org/a.csv"},
+        "number": {"jobInputType": "literal", "value": "1"},
+    }
+    for name in ("a", "b"):
+        completed_job_of_2022(world, name, inputs=inputs)
+    response = world.get("/jobs")
+    assert [item["name"] for item in response.json()["value"]] == ["b", "a"]
+    return response
+
+
+@drives("job-19")
+def job_of_2022(world: World) -> requests.Response:
+    return world.get(completed_job_of_2022(world))
+
+
+@drives("job-20")
+def cancel_of_an_ended_job(world: World) -> requests.Response:
+    response = world.call("POST", f"{completed_job(world)}/cancel")
+    assert (response.content, response.headers.get("Location")) == (b"", None)
+    return response
+
+
+@drives("job-21")
+def job_with_named_outputs(world: World) -> requests.Response:
+    put_compute(world)
+    outputs = {
+        "named": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "assetName": "a", "assetVersion": "1"},
+        "plain": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount"},
+    }
+    more = {"computeId": f"{world.id}/computes/cpu", "outputs": outputs}
+    return world.put("/jobs/j", **{**COMMAND, "queueSettings": {}, "identity": None, **more})
+
+
+@drives("job-22")
+def step_of_a_pipeline(world: World) -> requests.Response:
+    world.put("/jobs/p", **pipeline(world))
+    step = world.get(f"{world.history}/runs/p/children").json()["value"][0]["runId"]
+    return world.get(f"/jobs/{step}")
+
+
+@drives("job-23")
+def run_data_of_a_failed_pipeline(world: World) -> requests.Response:
+    error = {"code": "UserError", "message": "Pipeline has failed child jobs."}
+    world.emulator.script_jobs([("NotStarted", 5), ("Running", 60), {"status": "Failed", "error": error}])
+    outputs = {"o": {"mode": "ReadWriteMount", "jobOutputType": "uri_folder", "assetName": "a"}}
+    world.put("/jobs/p", **pipeline(world, outputs=outputs))
+    world.later(120)
+    asked = {"runId": "p", "selectRunMetadata": True, "selectRunDefinition": True, "selectJobSpecification": True}
+    return world.call("POST", f"{world.history}/rundata", asked)
+
+
+@drives("job-24")
+def completed_step(world: World) -> requests.Response:
+    world.put("/jobs/p", **pipeline(world))
+    world.later(3600)
+    step = world.get(f"{world.history}/runs/p/children").json()["value"][0]["runId"]
+    return world.get(f"{world.history}/runs/{step}")
+
+
+# Computes and endpoints of the later records -------------------------------------------------------------------------
+
+
+@drives("compute-10", "compute-11")
+def started_instance(world: World) -> requests.Response:
+    put_instance(world)
+    world.later()
+    verb = "restart" if world.api_version == "2024-04-01" else "start"
+    response = world.call("POST", f"/computes/ci/{verb}")
+    assert (response.content, response.headers.get("Location")) == (b"", None)
+    return response
+
+
+@drives("batch_endpoint-6", "errors-10")
+def missing_batch_endpoint(world: World) -> requests.Response:
+    put_batch(world)
+    world.later()
+    world.call("DELETE", "/batchEndpoints/ep")
+    world.later()
+    response = world.get("/batchEndpoints/ep")
+    if response.headers.get("x-ms-failure-cause") != "gateway":
+        (detail,) = response.json()["error"]["details"]
+        assert detail["message"] == f"There is no endpoint with name: ep in {world.workspace_name}"
+    return response
+
+
+@drives("batch_endpoint-7", "batch_endpoint-10")
+def deleted_batch_endpoint(world: World) -> requests.Response:
+    put_batch(world)
+    world.later()
+    return deleted(world, "/batchEndpoints/ep")
+
+
+def deleted(world: World, path: str) -> requests.Response:
+    """A DELETE, of which the two addresses are signed each for itself since 2024."""
+    response = world.call("DELETE", path)
+    status, result = (response.headers.get(name, "") for name in ("Azure-AsyncOperation", "Location"))
+    if "&s=" in status:
+        assert result != status.replace("mfeOperationsStatus", "mfeOperationResults")
+        assert response.content == b""
+        assert world.get(result).status_code == 202
+    return response
+
+
+@drives("batch_endpoint-8")
+def old_batch_operation_goes_on(world: World) -> requests.Response:
+    world.emulator.configure(operation_seconds=30)
+    try:
+        return world.named_in(put_batch(world))
+    finally:
+        world.emulator.configure(operation_seconds=0.5)
+
+
+@drives("batch_endpoint-9")
+def old_batch_operation_is_done(world: World) -> requests.Response:
+    response = put_batch(world)
+    world.later()
+    done = world.named_in(response)
+    assert done.json().get("percentComplete", 100.0) == 100.0
+    return done
+
+
+@drives("batch_endpoint-11")
+def one_batch_deployment(world: World) -> requests.Response:
+    put_batch_deployment(world, description=None, resources={"instanceCount": 1}, outputFileName="predictions.csv")
+    world.later()
+    return world.get("/batchEndpoints/ep/deployments/blue")
+
+
+@drives("online_endpoint-9", "errors-14")
+def delete_of_a_missing_online_endpoint(world: World) -> requests.Response:
+    response = world.call("DELETE", "/onlineEndpoints/nothing")
+    assert "x-ms-response-type" not in response.headers
+    return response
+
+
+@drives("online_endpoint-10")
+def one_online_deployment(world: World) -> requests.Response:
+    put_online_deployment(world, description=None)
+    world.later()
+    return world.get("/onlineEndpoints/ep/deployments/blue")
+
+
+@drives("online_endpoint-11")
+def list_of_an_online_deployment(world: World) -> requests.Response:
+    put_online_deployment(world, description=None)
+    world.later()
+    return world.get("/onlineEndpoints/ep/deployments")
+
+
+@drives("online_endpoint-12")
+def deleted_online_deployment(world: World) -> requests.Response:
+    put_online_deployment(world)
+    world.later()
+    return deleted(world, "/onlineEndpoints/ep/deployments/blue")
+
+
+@drives("online_endpoint-13")
+def updated_online_deployment(world: World) -> requests.Response:
+    for _ in range(2):
+        put_online_deployment(world, description=None)
+        world.later()
+    return world.get("/onlineEndpoints/ep/deployments/blue")
+
+
+@drives("online_endpoint-14")
+def old_online_operation_is_done(world: World) -> requests.Response:
+    response = put_online_deployment(world)
+    world.later()
+    return world.named_in(response)
+
+
+@drives("errors-15")
+def template_with_a_missing_workspace(world: World) -> requests.Response:
+    raise NotImplementedError
+
+
+# Registries ----------------------------------------------------------------------------------------------------------
+
+
+def put_registry(world: World) -> requests.Response:
+    region = {
+        "location": "WestEurope",
+        "acrDetails": [{"systemCreatedAcrAccount": {"acrAccountSku": "Premium"}}],
+        "storageAccountDetails": [
+            {"systemCreatedStorageAccount": {"storageAccountHnsEnabled": False, "storageAccountType": "Standard_LRS"}}
+        ],
+    }
+    properties = {"regionDetails": [region], "managedResourceGroupTags": {"k": "v"}}
+    body = {"tags": {"k": "v"}, "location": "WestEurope", "identity": {"type": "SystemAssigned"}}
+    url = f"{registry(world)}?api-version=2022-10-01-preview"
+    return world.call("PUT", url, {**body, "properties": properties})
+
+
+def registry(world: World) -> str:
+    return f"{world.group.rpartition('/')[0]}/registries/r-{world.workspace_name}"
+
+
+@drives("registry-0")
+def new_registry(world: World) -> requests.Response:
+    response = put_registry(world)
+    assert response.content == b""
+    return response
+
+
+@drives("registry-1")
+def registry_operation_goes_on(world: World) -> requests.Response:
+    return world.named_in(put_registry(world))
+
+
+@drives("registry-2")
+def registry_operation_is_done(world: World) -> requests.Response:
+    response = put_registry(world)
+    world.later()
+    return world.named_in(response)
+
+
+@drives("registry-3")
+def one_registry(world: World) -> requests.Response:
+    put_registry(world)
+    world.later()
+    response = world.get(registry(world))
+    assert response.json()["location"] == "westeurope"
+    return response
+
+
+@drives("registry-4")
+def deleted_registry(world: World) -> requests.Response:
+    put_registry(world)
+    world.later()
+    return world.call("DELETE", registry(world))
+
+
+def discovered(world: World) -> requests.Response:
+    put_registry(world)
+    world.later()
+    name = registry(world).rpartition("/")[2]
+    return world.get(f"https://westeurope.api.azureml.ms/registrymanagement/v1.0/registries/{name}/discovery")
+
+
+@drives("registry-5")
+def registry_discovery(world: World) -> requests.Response:
+    return discovered(world)
+
+
+def in_registry(world: World, path: str) -> str:
+    place = discovered(world).json()
+    coordinates = f"subscriptions/{place['subscriptionId']}/resourceGroups/{place['resourceGroup']}"
+    provider = f"providers/Microsoft.MachineLearningServices/registries/{place['registryName']}"
+    uri = place["primaryRegionResourceProviderUri"]
+    return f"{uri}mferp/managementfrontend/{coordinates}/{provider}{path}?api-version=2021-10-01-dataplanepreview"
+
+
+def put_in_registry(world: World, noun: str = "data") -> tuple[str, requests.Response]:
+    url = in_registry(world, f"/{noun}/d/versions/1")
+    properties = {"description": "it", "properties": {}, "tags": {}, "isAnonymous": False, "isArchived": False}
+    particular = {
+        "data": {"dataType": "uri_file", "dataUri": "https://example.org/a.csv"},
+        "environments": {"image": "ubuntu"},
+    }
+    return url, world.call("PUT", url, {"properties": {**properties, **particular[noun]}})
+
+
+@drives("registry-6")
+def new_data_in_a_registry(world: World) -> requests.Response:
+    url, response = put_in_registry(world)
+    assert response.headers["Location"].split("/")[2] != url.split("/")[2]
+    return response
+
+
+@drives("registry-7")
+def registry_data_goes_on(world: World) -> requests.Response:
+    return world.named_in(put_in_registry(world)[1], "Location")
+
+
+@drives("registry-8")
+def registry_data_is_there(world: World) -> requests.Response:
+    response = put_in_registry(world)[1]
+    world.later()
+    return world.named_in(response, "Location")
+
+
+@drives("registry-10")
+def registry_environment_goes_on(world: World) -> requests.Response:
+    return world.named_in(put_in_registry(world, "environments")[1], "Location")
+
+
+@drives("registry-11")
+def registry_environment_is_there(world: World) -> requests.Response:
+    response = put_in_registry(world, "environments")[1]
+    world.later()
+    return world.named_in(response, "Location")
+
+
+@drives("registry-9")
+def data_of_a_registry(world: World) -> requests.Response:
+    url, _ = put_in_registry(world)
+    world.later()
+    return world.get(url)

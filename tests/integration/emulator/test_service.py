@@ -171,3 +171,32 @@ async def as_other(rest: Any, token: str, method: str, path: str, body: Any = No
         url = f"https://management.azure.com{rest.workspace_id}{path}?api-version=2024-10-01"
         headers = {"Authorization": f"Bearer {token}"}
         return await client.send_request(HttpRequest(method, url, json=body, headers=headers))
+
+
+@pytest.mark.parametrize("query", ["", "?api-version=2999-01-01", "?api-version=2024-1-1"])
+async def test_a_call_without_an_api_version_or_with_an_unknown_one_is_refused(
+    azureml_emulator: Any, workspace_id: str, query: str
+) -> None:
+    import requests
+
+    headers = {"Authorization": f"Bearer {azureml_emulator.token()}"}
+    url = f"https://management.azure.com{workspace_id}/models{query}"
+    answer = requests.get(url, headers=headers, timeout=10)
+
+    code = "NoRegisteredProviderFound" if query else "MissingApiVersionParameter"
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert answer.headers["x-ms-failure-cause"] == "gateway"
+    if query:
+        assert "for type 'workspaces/models'. The supported api-versions are '" in answer.json()["error"]["message"]
+
+
+async def test_members_belong_to_previews_and_not_to_dates(rest: Any) -> None:
+    body = {"properties": {"dataUri": "https://example.org/", "dataType": "uri_file"}}
+    seen = {
+        version: (await rest("PUT", "/data/sales/versions/1", body, api_version=version)).json()["properties"].keys()
+        for version in ("2023-04-01-preview", "2024-04-01", "2025-12-01")
+    }
+
+    assert {"stage", "autoDeleteSetting", "intellectualProperty"} <= seen["2023-04-01-preview"]
+    for stable in ("2024-04-01", "2025-12-01"):
+        assert not {"stage", "autoDeleteSetting", "intellectualProperty"} & seen[stable]
