@@ -174,7 +174,7 @@ async def as_other(rest: Any, token: str, method: str, path: str, body: Any = No
 
 
 @pytest.mark.parametrize("query", ["", "?api-version=2999-01-01", "?api-version=2024-1-1"])
-async def test_a_call_without_an_api_version_or_with_an_unknown_one_is_refused(
+def test_a_call_without_an_api_version_or_with_an_unknown_one_is_refused(
     azureml_emulator: Any, workspace_id: str, query: str
 ) -> None:
     import requests
