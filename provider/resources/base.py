@@ -54,6 +54,17 @@ class Resource(ABC):
         """Return the states that it is in: the provisioning state, and its own if it has one."""
         return [str(body["properties"].get("provisioningState"))]
 
+    def may_be(self, item: dict[str, Any], wanted: str) -> bool:
+        """
+        Return whether a list's item about it gives reason to look whether it is in the wanted state, or has failed.
+
+        An instance's own state may be missing from a list: then there is reason.
+        """
+        states = self.standing(item)
+        if any(provisioning_failed(state) or same_state(state, wanted) for state in states):
+            return True
+        return wanted not in (PROVISIONED, DELETED) and len(states) == 1
+
     @property
     def gone(self) -> dict[str, Any]:
         """The facts of what is deleted."""

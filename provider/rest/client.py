@@ -113,6 +113,18 @@ class WorkspaceClient:
         except NotFoundError:
             return None
 
+    async def get_page(self, *path: str, params: dict[str, str], link: str | None = None) -> dict[str, Any]:
+        """
+        Return a page of a list as it is: ``{"value": [...], "nextLink": ...}``.
+
+        :param path: of the list, below the workspace.
+        :param link: the page's address, as the page before it gave it; None: the first page.
+        """
+        if link is None:
+            return await self._get("".join(f"/{_segment(part)}" for part in path), params)
+        page = (await self._transport.request("GET", link, retry=self._retry, reader=self._reader)).body
+        return page if isinstance(page, dict) else {}
+
     async def change_resource(
         self, method: str, *path: str, json: Any = None, params: dict[str, str] | None = None
     ) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from ..rest.client import WorkspaceClient
+    from ..waiting.plan import Question
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
+
+# Airflow fails a task whose trigger fires before it has noticed that the worker let go of it, up to 5 s later
+# (apache/airflow#67287).
+_SETTLED = 6.0
 
 
 class AzureMachineLearningTrigger(BaseTrigger):
@@ -50,35 +56,52 @@ class AzureMachineLearningTrigger(BaseTrigger):
         return {"conn_id": self.conn_id, "poll_interval": self.poll_interval, "deadline": self.deadline}
 
     @abstractmethod
+    def question(self) -> Question:
+        """Return what is waited for, and how a list would tell of it."""
+
+    @abstractmethod
     async def look(self, client: WorkspaceClient) -> Any:
         """Return what to report, as JSON, or None if there is nothing yet."""
 
     async def wait(self, client: WorkspaceClient) -> Any:
         """
-        Look until there is something to report, and return it. Operators that wait in the worker call this too.
+        Look in the worker until there is something to report, and return it.
 
         :raises WaitTimeoutError: the deadline came first.
         :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
         """
+        return await self._in_time(poll(lambda: self.look(client), interval=self.poll_interval))
+
+    async def _wait_with_others(self) -> Any:
+        """Do the same in the triggerer, in one plan with all who wait in the workspace."""
+        from ..waiting.plan import plan_of_waits
+
+        connection = await AzureMachineLearningHook(self.conn_id).aget_workspace_connection()
+        async with plan_of_waits(connection) as plan:
+            looks = plan.wait(self.question(), lambda: self.look(plan.client), interval=self.poll_interval)
+            return await self._in_time(looks)
+
+    async def _in_time(self, looks: Awaitable[_T]) -> _T:
         try:
-            async with asyncio.timeout(None if self.deadline is None else max(0.0, self.deadline - time.time())):
-                return await poll(lambda: self.look(client), interval=self.poll_interval)
+            async with asyncio.timeout(self._seconds_left()):
+                return await looks
         except TimeoutError:
             raise errors.WaitTimeoutError("What this task waits for did not come within its timeout.") from None
 
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
-        # The worker has just looked. And Airflow fails a task whose trigger fires before it has noticed that the worker
-        # let go of it, up to 5 s later (apache/airflow#67287).
-        left = self.poll_interval if self.deadline is None else max(0.0, self.deadline - time.time())
-        await asyncio.sleep(min(self.poll_interval, left))
+        left = self._seconds_left()
+        settled = time.monotonic() + min(self.poll_interval, _SETTLED, math.inf if left is None else left)
         try:
-            async with AzureMachineLearningHook(self.conn_id).shared_client() as client:
-                found = await self.wait(client)
+            found = await self._wait_with_others()
         except errors.AzureMachineLearningError as error:
             event = {"status": "error", "error": type(error).__name__, "message": str(error)}
         else:
             event = {"status": "success", "found": found}
+        await asyncio.sleep(max(0.0, settled - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
 

@@ -7,10 +7,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ..hook import AzureMachineLearningHook
+from ..task_run import TASK_RUN_TAG
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
+    from ..waiting.plan import Question
 
 _KILL_SECONDS = 25  # less than Airflow gives, `[triggerer] on_kill_timeout`
 
@@ -35,6 +37,20 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
     def _fields(self) -> dict[str, Any]:
         own = {"job_name": self.job_name, "fail_on_paused": self.fail_on_paused, "owner": self.owner}
         return {**super()._fields(), **own}
+
+    def question(self) -> Question:
+        """Return what is waited for: jobs that an operator submitted are in the shorter list of those with its tag."""
+        from ..rest.states import JobOutcome, job_outcome
+        from ..waiting.plan import Listing, Question
+
+        tag = (("tag", TASK_RUN_TAG),) if self.owner else ()
+        return Question(
+            Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag)),
+            self.job_name,
+            tells=lambda item: (
+                item is None or job_outcome(item["properties"].get("status") or "") is not JobOutcome.RUNNING
+            ),
+        )
 
     async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""

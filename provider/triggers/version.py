@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...datasets.workspace import Kind
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
+    from ..waiting.plan import Question
+
+_ABSENT = (None,)
 
 
 class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
@@ -20,12 +24,37 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
     def __init__(self, *, wanted: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wanted = wanted
+        self._mark: tuple[Any, ...] | None = None  # what the list of all assets said of this one last
+        self._known: tuple[Any, ...] | None = None  # what it says as long as there is nothing new
 
     def _fields(self) -> dict[str, Any]:
         return {**super()._fields(), "wanted": self.wanted}
+
+    def question(self) -> Question:
+        """Return what is waited for; the list of all models, or all data assets, tells each one's latest version."""
+        from ..waiting.plan import Listing, Question
+
+        listing = Listing((Kind(self.wanted["kind"]).collection,), (("listViewType", "ActiveOnly"),))
+        return Question(listing, self.wanted["name"], tells=self._tells)
+
+    def _tells(self, item: dict[str, Any] | None) -> bool:
+        self._mark = _ABSENT if item is None else _mark(item)
+        return self._mark != self._known
 
     async def look(self, client: WorkspaceClient) -> list[dict[str, Any]] | None:
         """Return the new versions, oldest first, or None while there are none."""
         from ..versions.newer import NewVersions
 
-        return [version.to_dict() for version in await NewVersions(**self.wanted).look(client)] or None
+        mark, wanted = self._mark, NewVersions(**self.wanted)
+        newest, new = await wanted.examine(client)
+        # What the list says is worth something only if it agrees with what there is. New versions without the tags may
+        # get them later, of which no list tells.
+        latest = newest.version if newest else None
+        self._known = mark if mark is not None and mark[0] == latest and not new else None
+        return [version.to_dict() for version in wanted.matching(new)] or None
+
+
+def _mark(item: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what changes in a list's item about an asset when it gets a version, the latest version first."""
+    properties, system = item.get("properties") or {}, item.get("systemData") or {}
+    return properties.get("latestVersion"), properties.get("nextVersion"), system.get("lastModifiedAt")

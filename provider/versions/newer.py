@@ -55,11 +55,14 @@ class NewVersions:
 
     async def look(self, client: WorkspaceClient) -> list[AssetVersion]:
         """Return the new versions that there are, oldest first. A name that does not exist has none."""
+        return self.matching((await self.examine(client))[1])
+
+    async def examine(self, client: WorkspaceClient) -> tuple[AssetVersion | None, list[AssetVersion]]:
+        """Return the newest version that there is, and all that are new, whatever their tags."""
         kind = Kind(self.kind)
-        if self.above is None:
-            newest = await _newest(client, kind, self.name)
-            if newest is None or not self._is_new(newest):
-                return []
+        newest = await _newest(client, kind, self.name)
+        if newest is None or (self.above is None and not self._is_new(newest)):
+            return newest, []
         found = []
         try:
             async for version in client.list_versions(kind, self.name):
@@ -68,10 +71,14 @@ class NewVersions:
                 elif self.above is None:
                     break  # the list is newest first
         except NotFoundError:
-            return []
+            return None, []
+        return newest, found
+
+    def matching(self, versions: list[AssetVersion]) -> list[AssetVersion]:
+        """Return those that carry the tags, oldest first."""
         wanted = self.tags.items()
         return sorted(
-            (version for version in found if wanted <= version.tags.items()), key=lambda version: version.order
+            (version for version in versions if wanted <= version.tags.items()), key=lambda version: version.order
         )
 
     def _is_new(self, version: AssetVersion) -> bool:

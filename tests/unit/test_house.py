@@ -63,7 +63,7 @@ ORDER = {
         {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run"},
         {"provider.rest"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
-        {"provider.resources", "provider.versions", "provider.watching"},
+        {"provider.resources", "provider.versions", "provider.waiting", "provider.watching"},
         {"provider.jobs"},
         {"provider.triggers"},
         {"provider.operators"},
