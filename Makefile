@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGE := airflow_provider_azureml
 TESTS ?= tests
-LINTED := __init__.py datasets provider sensors emulator demo examples benchmarks tests
+WORKERS ?= logical
+LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test hardship lint format clean
+.PHONY: help demo test check hardship lint format surface clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
-	@echo "make test     all tests (TESTS=tests/unit for some of them)"
+	@echo "make test     all tests (TESTS=tests/unit for some of them; WORKERS=0 one after the other)"
+	@echo "make check    the inner loop: lint, and the tests that are quick"
 	@echo "make hardship watchers while the triggerer is killed 200 times; an hour"
-	@echo "make lint     ruff and mypy"
+	@echo "make lint     ruff, mypy and codespell"
+	@echo "make surface  take over what users import into tests/surface.txt"
 	@echo "make format   ruff format and its fixes"
 
 $(READY): pyproject.toml constraints.txt
@@ -27,8 +30,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo
 
+# All of it: the system tests share one Airflow and go to one worker, the others to those that are free.
 test: $(READY)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+# The inner loop: nothing that starts Airflow, and nothing that is marked as slow.
+check: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q -m 'not slow' --durations 5 --durations-min 2 tests/unit tests/integration
 
 # An hour: 200 kills of the triggerer while 2,000 versions are registered; prints what was lost and what repeated.
 hardship: $(READY)
@@ -38,8 +46,14 @@ hardship: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check --output-format concise $(LINTED)
 	$(BIN)/ruff format --check --quiet $(LINTED)
+	$(BIN)/codespell $(LINTED) docs *.md Makefile pyproject.toml
 	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy -m $(PACKAGE) -p $(PACKAGE).datasets -p $(PACKAGE).provider -p $(PACKAGE).sensors -p $(PACKAGE).emulator
+	MYPYPATH=$(VENV)/typing $(BIN)/mypy tests/typing
+
+# What users import, as the code has it now; tests/unit/test_surface.py compares.
+surface: $(READY)
+	$(BIN)/python dev/surface.py > tests/surface.new && mv tests/surface.new tests/surface.txt
 
 format: $(READY)
 	$(BIN)/ruff format --quiet $(LINTED)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import selectors
 import signal
 import socket
@@ -24,10 +26,16 @@ class EmulatorError(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    Return a port that nothing listens on, from below those that systems give to outgoing connections (Linux: 32768).
+
+    One of those may be taken by a connection between now and the moment when something listens on it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listen(port: int) -> socket.socket:

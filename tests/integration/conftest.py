@@ -104,10 +104,16 @@ async def fire(trigger: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def azureml_emulator_session() -> Iterator[Emulator]:
-    """The emulator as unkind as Azure may be: what passes here does not rest on the emulator's kindness."""
-    with Emulator(unkind=os.environ.get("UNKIND") == "1") as emulator:  # for good as soon as all of the floor passes
-        yield emulator
+def azureml_emulator_session(own_authority_only: Callable[[], Any]) -> Iterator[Emulator]:
+    """One emulator for all tests (of a worker of pytest-xdist), as unkind as Azure may be.
+
+    What passes here does not rest on the emulator's kindness.
+    """
+    emulator = Emulator(unkind=os.environ.get("UNKIND") == "1")  # for good as soon as all of the floor passes
+    with own_authority_only():
+        emulator.start()
+    yield emulator
+    emulator.stop()
 
 
 @pytest.fixture
