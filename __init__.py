@@ -51,5 +51,6 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": f"{package}.datasets.uri.convert_asset_to_openlineage",
             }
         ],
+        "cli": [f"{package}.provider.cli.definition.commands"],
         "extra-links": [f"{package}.provider.links.AzureMachineLearningStudioLink"],
     }

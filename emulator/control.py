@@ -225,6 +225,12 @@ def grant(service: Service, arguments: Arguments) -> None:
 
 
 @command
+def create_role(service: Service, arguments: Arguments) -> None:
+    """Define a custom role."""
+    service.directory.add_role(arguments["name"], arguments["actions"], arguments.get("not_actions", []))
+
+
+@command
 def revoke(service: Service, arguments: Arguments) -> None:
     """Take roles away."""
     client = arguments.get("client_id") or service.config.client_id

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -520,8 +520,16 @@ class Emulator:
         return str(self._control("federated_token", subject=subject))
 
     def grant(self, client_id: str | None = None, role: str = "Contributor", scope: str | None = None) -> None:
-        """Give a role (Reader, Contributor, Owner, AzureML Data Scientist) at a scope, by default the subscription."""
+        """Give a role at a scope, by default the subscription.
+
+        There are Reader, Contributor, Owner, AzureML Data Scientist, AzureML Compute Operator, and those of
+        `create_role`.
+        """
         self._control("grant", client_id=client_id, role=role, scope=scope)
+
+    def create_role(self, name: str, actions: Sequence[str], not_actions: Sequence[str] = ()) -> None:
+        """Define a custom role, as Azure's role definitions do: `*` stands for anything."""
+        self._control("create_role", name=name, actions=list(actions), not_actions=list(not_actions))
 
     def revoke(self, client_id: str | None = None, role: str | None = None, scope: str | None = None) -> None:
         """Take roles away: calls then answer 403 AuthorizationFailed."""

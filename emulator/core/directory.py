@@ -20,6 +20,7 @@ import jwt
 
 from .arm import PROVIDER, Author, ServiceError, gateway_error
 from .clock import timestamp
+from .roles import BUILT_IN, Role
 from .store import Store
 
 ISSUER = "https://oidc.emulator.example/"
@@ -28,15 +29,6 @@ AUDIENCE = "api://AzureADTokenExchange"
 
 LIFETIME = 3599
 """Seconds that a token lives, as Entra ID hands them out."""
-
-ROLES: dict[str, tuple[str, ...]] = {
-    "Owner": ("read", "write", "delete", "action"),
-    "Contributor": ("read", "write", "delete", "action"),
-    "AzureML Data Scientist": ("read", "write", "delete", "action"),
-    "Reader": ("read",),
-}
-"""The roles that may be granted and what they allow. Only the data scientist's is narrower than it looks:
-he may not create, change or delete workspaces and computes."""
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
 
@@ -69,12 +61,10 @@ class Grant:
     role: str
     scope: str
 
-    def allows(self, verb: str, path: str, noun: str) -> bool:
-        """Say whether this grant allows a verb on a path."""
-        if self.role == "AzureML Data Scientist" and verb != "read" and noun in ("workspaces", "computes"):
-            return False
-        inside = path == self.scope or path.startswith(self.scope.rstrip("/") + "/")
-        return inside and verb in ROLES[self.role]
+    def covers(self, path: str) -> bool:
+        """Say whether this grant's scope holds a path."""
+        scope = self.scope.rstrip("/")
+        return f"{path.lower()}/".startswith(f"{scope}/")
 
 
 def _encode(part: bytes) -> str:
@@ -97,6 +87,10 @@ class Directory:
             entry.name: Principal(**entry.document) for entry in store.entries("principals", newest_first=False)
         }
         self._grants = [Grant(**entry.document) for entry in store.entries("grants", newest_first=False)]
+        custom = store.entries("roles", newest_first=False)
+        self._roles = BUILT_IN | {
+            entry.name: Role(tuple(entry.document["actions"]), tuple(entry.document["not_actions"])) for entry in custom
+        }
         self._checked: dict[str, dict[str, Any]] = {}
 
     def add(
@@ -116,10 +110,20 @@ class Directory:
         self._store.put("principals", client_id, asdict(principal))
         return principal
 
+    def add_role(self, name: str, actions: list[str], not_actions: list[str]) -> None:
+        """Define a custom role."""
+        self._roles[name] = Role(tuple(actions), tuple(not_actions))
+        self._store.put("roles", name, {"actions": actions, "not_actions": not_actions})
+
+    def roles(self, client_id: str, path: str) -> list[Role]:
+        """Return the roles that a principal has at a path."""
+        own = (grant for grant in self._grants if grant.client_id == client_id and grant.covers(path))
+        return [self._roles[grant.role] for grant in own]
+
     def grant(self, client_id: str, role: str, scope: str) -> None:
         """Give a role at a scope."""
-        if role not in ROLES:
-            raise ValueError(f"no role {role!r}; there are {', '.join(ROLES)}")
+        if role not in self._roles:
+            raise ValueError(f"no role {role!r}; there are {', '.join(self._roles)}")
         grant = Grant(client_id, role, scope.lower())
         if grant not in self._grants:
             self._grants.append(grant)
@@ -213,12 +217,9 @@ class Directory:
 
     def authorize(self, principal: Principal, method: str, path: str) -> None:
         """Let a call pass, or answer 403 AuthorizationFailed as ARM does."""
-        verb, lower = _VERBS.get(method, "action"), path.lower()
-        noun = noun_of(path)
-        own = (grant for grant in self._grants if grant.client_id == principal.client_id)
-        if any(grant.allows(verb, lower, noun.partition("/")[2] or noun) for grant in own):
-            return
-        raise self.unauthorized(principal.client_id, f"{PROVIDER}/{noun}/{verb}", path)
+        action = action_of(method, path)
+        if not any(role.allows(action) for role in self.roles(principal.client_id, path)):
+            raise self.unauthorized(principal.client_id, action, path)
 
     def unauthorized(self, client_id: str, action: str, path: str) -> ServiceError:
         """Return ARM's refusal of an action to somebody who has no role that allows it."""
@@ -235,7 +236,9 @@ class Directory:
         return self._principals.get(client_id)
 
 
-def noun_of(path: str) -> str:
-    """Return the resource type that a path names below the provider, e.g. workspaces/jobs."""
-    _, found, below = path.partition(f"/{PROVIDER}/")
-    return "/".join(below.split("/")[::2]) if found else "resources"
+def action_of(method: str, path: str) -> str:
+    """Return the action that a call is, as roles name it: Microsoft.MachineLearningServices/workspaces/jobs/read."""
+    _, _, below = path.rpartition("/providers/")
+    provider, _, names = below.partition("/")
+    nouns = "/".join(names.split("/")[::2])
+    return f"{provider or PROVIDER}/{nouns or 'resources'}/{_VERBS.get(method, 'action')}"

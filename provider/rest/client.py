@@ -106,6 +106,15 @@ class WorkspaceClient:
         """
         return await self._get("".join(f"/{_segment(part)}" for part in path))
 
+    async def get_permissions(self) -> list[dict[str, Any]]:
+        """
+        Return what each role of the caller allows in the workspace: ``[{"actions": [...], "notActions": [...]}]``.
+
+        Source: ARM's "Permissions - List For Resource".
+        """
+        path = "/providers/Microsoft.Authorization/permissions"
+        return list((await self._get(path, {"api-version": "2022-04-01"})).get("value") or ())
+
     async def find_resource(self, *path: str) -> dict[str, Any] | None:
         """Return the same, or None if it does not exist."""
         try:
@@ -161,6 +170,11 @@ class WorkspaceClient:
                 "uploads need one of Azure Blob Storage."
             )
         return datastore
+
+    async def list_datastores(self) -> AsyncIterator[tuple[str, Datastore | None]]:
+        """Yield the name of each datastore, and where it is if it is of blobs."""
+        async for body in self._list("/datastores", {}):
+            yield body["name"], Datastore.from_body(body)
 
     async def get_datastore_secret(self, name: str) -> str:
         """

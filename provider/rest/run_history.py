@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..errors import AzureMachineLearningError
+from ..errors import AzureMachineLearningError, NotFoundError
 
 if TYPE_CHECKING:
     from .client import WorkspaceClient
@@ -36,6 +37,15 @@ class RunHistory:
             self._api = str((await self._client.request("GET", discovery_url))["api"])
         url = f"{self._api}/{service}/v1.0{self._client.connection.workspace.id}{path}"
         return await self._client.request("GET", url, params=params)
+
+    async def reach(self) -> None:
+        """
+        Ask it something, to see that it can be asked.
+
+        :raises AzureMachineLearningError: it does not answer, or refuses.
+        """
+        with suppress(NotFoundError):
+            await self._ask("history", "/runs/airflow-azureml-check")
 
     async def failure_reason(self, name: str) -> str:
         """Return why a job failed, in the service's own words; of a pipeline or sweep also which parts of it."""

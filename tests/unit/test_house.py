@@ -67,7 +67,7 @@ ORDER = {
         {"provider.jobs"},
         {"provider.triggers"},
         {"provider.operators"},
-        {"sensors"},
+        {"provider.cli", "sensors"},
     ],
     "emulator": [
         {"emulator.processes"},

@@ -15,10 +15,11 @@ from airflow_provider_azureml.emulator.api.job_bodies import for_version
 from airflow_provider_azureml.emulator.api.workspaces import Holder
 from airflow_provider_azureml.emulator.core.calls import Call, Match
 from airflow_provider_azureml.emulator.core.clock import Clock, timestamp
-from airflow_provider_azureml.emulator.core.directory import Grant, noun_of
+from airflow_provider_azureml.emulator.core.directory import Grant, action_of
 from airflow_provider_azureml.emulator.core.events import Subscription, write
 from airflow_provider_azureml.emulator.core.faults import Faults
 from airflow_provider_azureml.emulator.core.job_progress import Runner, default_script, steps
+from airflow_provider_azureml.emulator.core.roles import BUILT_IN
 from airflow_provider_azureml.emulator.core.store import Store
 from airflow_provider_azureml.emulator.core.throttle import Throttle, kind_of
 from airflow_provider_azureml.emulator.processes.proxy import target_of
@@ -299,26 +300,42 @@ def test_views_of_a_list(view: str | None, active: bool, archived: bool) -> None
     assert (shows(query, False), shows(query, True)) == (active, archived)
 
 
+_WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+
+
 @pytest.mark.parametrize(
-    ("role", "verb", "path", "noun", "allowed"),
+    ("role", "method", "path", "allowed"),
     [
-        ("Reader", "read", "/s/ws", "workspaces", True),
-        ("Reader", "write", "/s/ws", "workspaces", False),
-        ("Contributor", "delete", "/s/ws/jobs/j", "jobs", True),
-        ("Contributor", "read", "/sother", "workspaces", False),
-        ("AzureML Data Scientist", "write", "/s/ws/jobs/j", "jobs", True),
-        ("AzureML Data Scientist", "write", "/s/ws/computes/c", "computes", False),
-        ("AzureML Data Scientist", "read", "/s/ws/computes/c", "computes", True),
+        ("Reader", "GET", "", True),
+        ("Reader", "PUT", "", False),
+        ("Reader", "POST", "/datastores/d/listSecrets", False),
+        ("Contributor", "DELETE", "/jobs/j", True),
+        ("AzureML Data Scientist", "GET", "", True),
+        ("AzureML Data Scientist", "PUT", "/jobs/j", True),
+        ("AzureML Data Scientist", "POST", "/jobs/j/cancel", True),
+        ("AzureML Data Scientist", "PUT", "/computes/c", False),
+        ("AzureML Data Scientist", "DELETE", "", False),
+        ("AzureML Data Scientist", "GET", "/computes/c", True),
+        ("AzureML Compute Operator", "PUT", "/computes/c", True),
+        ("AzureML Compute Operator", "GET", "/jobs/j", False),
     ],
 )
-def test_what_a_role_allows(role: str, verb: str, path: str, noun: str, allowed: bool) -> None:
-    assert Grant("client", role, "/s").allows(verb, path, noun) == allowed
+def test_what_a_role_allows(role: str, method: str, path: str, allowed: bool) -> None:
+    assert BUILT_IN[role].allows(action_of(method, f"{_WORKSPACE}{path}")) == allowed
 
 
-def test_the_resource_type_of_a_path() -> None:
-    workspace = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
-    assert noun_of(f"{workspace}/models/m/versions/1") == "workspaces/models/versions"
-    assert noun_of(f"{workspace}/jobs") == "workspaces/jobs"
+def test_a_grant_covers_what_is_below_its_scope_and_nothing_else() -> None:
+    grant = Grant("client", "Reader", "/s")
+    assert [grant.covers(path) for path in ("/S/ws", "/s", "/sother")] == [True, True, False]
+
+
+def test_the_action_of_a_call() -> None:
+    of_provider = "Microsoft.MachineLearningServices/workspaces"
+    assert action_of("PUT", f"{_WORKSPACE}/models/m/versions/1") == f"{of_provider}/models/versions/write"
+    assert action_of("GET", f"{_WORKSPACE}/jobs") == f"{of_provider}/jobs/read"
+    assert action_of("GET", f"{_WORKSPACE}/providers/Microsoft.Authorization/permissions") == (
+        "Microsoft.Authorization/permissions/read"
+    )
 
 
 def test_an_event_is_written_in_the_form_that_was_asked_for() -> None:
