@@ -236,9 +236,12 @@ class Directory:
         return self._principals.get(client_id)
 
 
+def noun_of(path: str) -> str:
+    """Return the resource type of a path with its provider: Microsoft.MachineLearningServices/workspaces/jobs."""
+    provider, _, names = path.rpartition("/providers/")[2].partition("/")
+    return f"{provider or PROVIDER}/{'/'.join(names.split('/')[::2]) or 'resources'}"
+
+
 def action_of(method: str, path: str) -> str:
     """Return the action that a call is, as roles name it: Microsoft.MachineLearningServices/workspaces/jobs/read."""
-    _, _, below = path.rpartition("/providers/")
-    provider, _, names = below.partition("/")
-    nouns = "/".join(names.split("/")[::2])
-    return f"{provider or PROVIDER}/{nouns or 'resources'}/{_VERBS.get(method, 'action')}"
+    return f"{noun_of(path)}/{_VERBS.get(method, 'action')}"

@@ -57,8 +57,8 @@ def _check_version(exchange: Exchange) -> None:
     if not exchange.api_version:
         text = "The api-version query parameter (?api-version=) is required for all requests."
         raise gateway_error(400, "MissingApiVersionParameter", text)
-    noun = noun_of(exchange.path)
-    if f"/{PROVIDER}/".lower() in exchange.path.lower() and exchange.api_version not in KNOWN:
+    provider, _, noun = noun_of(exchange.path).partition("/")
+    if provider.lower() == PROVIDER.lower() and exchange.api_version not in KNOWN:
         location = exchange.service.config.location
         raise gateway_error(
             400,
