@@ -45,6 +45,12 @@ class TaskRun:
             store.set(self._key, updated)
         return updated
 
+    @property
+    def will_be_retried(self) -> bool:
+        """Whether Airflow will try this run of the task again if this try fails."""
+        ti = self.context["ti"]
+        return bool(ti.try_number <= ti.max_tries)
+
     def tags(self) -> dict[str, str]:
         """Return the tags that tell, in AzureML, which task made something."""
         ti = self.context["ti"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import Asset
 
 from ...datasets.events import announce
+from ..interruptible import Interruptible
 from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
 from ..specs import check_asset_spec, load_spec
@@ -33,6 +33,8 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
     :param spec: what to make.
     :param storage_conn_id: the Airflow connection of the object store that the spec's path is in.
     :param partition_by_version: give the event the version as partition key.
+    :param if_unchanged: what to do where the content is that of the newest version: make a ``new`` version all the
+        same, or ``reuse`` that one, with no upload and no event.
     """
 
     kind: ClassVar[Kind]
@@ -44,8 +46,11 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         workspace: Workspace | None = None,
         storage_conn_id: str | None = None,
         partition_by_version: bool = False,
+        if_unchanged: Literal["new", "reuse"] = "new",
         **kwargs: Any,
     ) -> None:
+        if if_unchanged not in ("new", "reuse"):
+            raise ValueError(f"if_unchanged is {if_unchanged!r}; it can be 'new' or 'reuse'.")
         # The whole asset as outlet, at parse: only so does Airflow's asset graph show this task as its producer.
         self._announced = _outlet(self.kind, spec, workspace)
         if partition_by_version and not isinstance(self._announced, Asset):
@@ -58,6 +63,8 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         super().__init__(workspace=workspace, **kwargs)
         self.storage_conn_id = storage_conn_id
         self.partition_by_version = partition_by_version
+        self.if_unchanged = if_unchanged
+        self._running = Interruptible()
 
     def _spec(self) -> Any:
         raise NotImplementedError
@@ -72,26 +79,40 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         )
         checked = check_asset_spec(self.kind, spec)
         connection = self.hook.get_workspace_connection()
-        version = asyncio.run(self._register(context, connection, checked, folder))
+        version, is_news = self._running.run(self._register(context, connection, checked, folder))
         push_studio_url(context, version_url(connection, version))
-        from ..versions.sources import is_remote
+        from ..storage.sources import is_remote
 
         path = str(checked["path"])
         path = path if "://" in path or is_remote(path) else str(folder / path)
         self._lineage = TaskLineage(connection.workspace, [(path, self.kind)], [(version.id, self.kind)])
-        self._announce(context, version)
+        if is_news:
+            self._announce(context, version)
+        else:
+            # An outlet makes an event when its task succeeds, also one that says nothing.
+            self.outlets = [outlet for outlet in self.outlets if outlet != self._announced]
         return version.to_dict()
+
+    def on_kill(self) -> None:
+        """Stop the upload; Airflow calls it when the task is ended."""
+        self._running.cancel()
 
     async def _register(
         self, context: Context, connection: WorkspaceConnection, spec: dict[str, Any], folder: Path
-    ) -> AssetVersion:
+    ) -> tuple[AssetVersion, bool]:
         from ..rest.client import WorkspaceClient
         from ..task_run import TaskRun
         from ..versions.registration import Registration
 
         async with WorkspaceClient(connection) as client:
             return await Registration(
-                client, TaskRun(context), self.kind, spec, folder, conn_id=self.storage_conn_id
+                client,
+                TaskRun(context),
+                self.kind,
+                spec,
+                folder,
+                conn_id=self.storage_conn_id,
+                reuse_unchanged=self.if_unchanged == "reuse",
             ).run()
 
     def _announce(self, context: Context, version: AssetVersion) -> None:

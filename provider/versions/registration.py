@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.workspace import Kind, Workspace
 from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
 from ..rest.bodies import asset_version_body
+from ..storage.container import Container
+from ..storage.sources import Source, find_source, is_remote
+from ..storage.upload import Upload, checksum
 from ..task_run import TASK_RUN_TAG, TaskRun
-from .sources import Source, find_source, is_remote
-from .upload import remove, upload
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
@@ -28,6 +28,9 @@ _DATASTORE_PATH = re.compile(
     r"(azureml://subscriptions/.+?/workspaces/[^/]+/|azureml://)datastores/([^/]+)/paths/.*", re.I
 )
 _JOB_PATH = re.compile(r"azureml://jobs/([^/]+)/outputs/.+", re.I)
+CONTENT_PROPERTY = "airflow.content"
+"""The property of a version that holds the checksum of what was uploaded for it."""
+_SECONDS_TO_REMOVE = 60.0
 _PATIENCE = 600.0  # seconds that a busy or unreachable service is waited for
 _REFUSED_FOR_EXISTING = (400, 409)  # which of them is not documented: "Asset paths cannot be updated" comes as 400
 
@@ -43,6 +46,7 @@ class Registration:
     :param spec: a checked spec.
     :param folder: what a relative local path in the spec starts from.
     :param conn_id: the Airflow connection of an object store that the path is in.
+    :param reuse_unchanged: make none if the newest version has the same content already.
     """
 
     client: WorkspaceClient
@@ -51,10 +55,13 @@ class Registration:
     spec: dict[str, Any]
     folder: Path
     conn_id: str | None = None
+    reuse_unchanged: bool = False
 
-    async def run(self) -> AssetVersion:
+    async def run(self) -> tuple[AssetVersion, bool]:
         """
-        Make the version and return it as the service confirmed it.
+        Make the version and return it as the service confirmed it, and whether it is news.
+
+        It is not if the content is that of a version that stands, and ``reuse_unchanged`` was asked for.
 
         The order matters. First everything that can be found wrong without changing anything. Then the upload, to a
         path that belongs to this task run alone. Then the choice of a version is remembered, and only then the
@@ -65,15 +72,33 @@ class Registration:
         memory = self.task_run.remember()
         if (earlier := memory.get("version")) and (made := await self._find(earlier)) and self._is_ours(made):
             log.info("An earlier try of this task made %s %s:%s; it is used.", self.kind, made.name, made.version)
-            return made
+            return made, True
         source = None if is_remote(str(self.spec["path"])) else await asyncio.to_thread(self._look_at_source)
+        if self.reuse_unchanged and source and (standing := await self._with_the_same_content(source)):
+            return standing, False
         explicit = self.spec.get("version")
         if explicit and (existing := await self._find(explicit)):
-            return self._same_or_error(existing, source)
+            return self._same_or_error(existing, source), True
         if source is None:
             await self._check_remote_path()
-            return await self._create(str(self.spec["path"]))
-        return await self._upload_and_create(source, memory["id"])
+            return await self._create(str(self.spec["path"])), True
+        return await self._upload_and_create(source, memory["id"]), True
+
+    async def _with_the_same_content(self, source: Source) -> AssetVersion | None:
+        """Return the version that stands, the one that the spec names or the newest, if it has this content."""
+        if explicit := self.spec.get("version"):
+            standing = await self._find(explicit)
+        else:
+            try:
+                standing = await anext(self.client.list_versions(self.kind, self.spec["name"], top=1), None)
+            except NotFoundError:
+                return None
+        known = standing and standing.properties.get(CONTENT_PROPERTY)
+        if not standing or not known or await checksum(source) != known:
+            return None
+        what = f"{self.kind} {standing.name}:{standing.version}"
+        log.info("%s has the content of %s, which stands: nothing is uploaded, made or announced.", source.path, what)
+        return standing
 
     async def _find(self, version: str) -> AssetVersion | None:
         try:
@@ -128,28 +153,31 @@ class Registration:
     async def _upload_and_create(self, source: Source, token: str) -> AssetVersion:
         datastore = await self.client.get_datastore(self.spec.get("datastore"))
         prefix = f"airflow/{self.kind}/{self.spec['name']}/{token}"
-        loop = asyncio.get_running_loop()
-
-        def credential() -> Any:
-            """Return what storage takes. Called from the thread that uploads, and again before a SAS expires."""
-            if not datastore.has_credentials:
-                return identity
-            secret = self.client.get_datastore_secret(datastore.name)
-            return _storage_credential(asyncio.run_coroutine_threadsafe(secret, loop).result())
-
-        with contextlib.closing(self.client.connection.credential()) as identity:  # type: ignore[type-var]
-            await asyncio.to_thread(upload, source, datastore, prefix, credential=credential, log=log)
+        async with Container(self.client, datastore) as container:
+            try:
+                content = await Upload(source, container, prefix, log=log).run()
+            except BaseException as error:
+                if not _may_go_on(error) or not self.task_run.will_be_retried:
+                    await _remove(container, prefix)
+                raise
             workspace = self.client.connection.workspace
             below = prefix if source.is_folder else f"{prefix}/{source.files[0].name}"
             try:
-                return await self._create(f"{workspace.uri}/datastores/{datastore.name}/paths/{below}")
+                return await self._create(f"{workspace.uri}/datastores/{datastore.name}/paths/{below}", content)
             except (RequestRefusedError, SpecError):
-                await asyncio.to_thread(remove, datastore, prefix, credential=credential)
+                await _remove(container, prefix)
                 raise
 
-    async def _create(self, uri: str) -> AssetVersion:
-        """Take the version that was asked for, or the next one that nobody else takes at the same time."""
-        body = asset_version_body(self.kind, self.spec, uri, self.task_run.tags())
+    async def _create(self, uri: str, content: str = "") -> AssetVersion:
+        """
+        Take the version that was asked for, or the next one that nobody else takes at the same time.
+
+        :param content: the checksum of what was uploaded; it is kept with the version.
+        """
+        spec = self.spec
+        if content:
+            spec = {**spec, "properties": {**spec.get("properties", {}), CONTENT_PROPERTY: content}}
+        body = asset_version_body(self.kind, spec, uri, self.task_run.tags())
         if explicit := self.spec.get("version"):
             made = await self._put(explicit, body)
             return made or self._same_or_error(await self._existing(explicit), None)
@@ -190,11 +218,18 @@ class Registration:
                 pause = min(pause * 2, 30)
 
 
-def _storage_credential(secret: str) -> Any:
-    """A SAS has fields, an account key is base64."""
-    from azure.core.credentials import AzureSasCredential
+def _may_go_on(error: BaseException) -> bool:
+    """Return whether a retry may finish an upload that this ended, so that what is there is worth keeping."""
+    return isinstance(error, (TransientError, asyncio.CancelledError))
 
-    return AzureSasCredential(secret) if "sig=" in secret else secret
+
+async def _remove(container: Container, prefix: str) -> None:
+    """Delete what will never be registered. Does what it can in seconds: a leftover costs storage, no more."""
+    try:
+        async with asyncio.timeout(_SECONDS_TO_REMOVE):
+            await container.delete_all(prefix)
+    except Exception as error:  # noqa: BLE001 - the reason why it is removed must be told
+        log.warning("Some of what was uploaded may be left at %s: %s", prefix, type(error).__name__)
 
 
 def _comparable(path: str) -> str:

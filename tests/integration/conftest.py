@@ -45,8 +45,8 @@ class TaskInstance:
 
     dag_id, run_id, map_index = "dag", "manual__1", -1
 
-    def __init__(self, task_id: str, max_tries: int) -> None:
-        self.task_id, self.max_tries = task_id, max_tries
+    def __init__(self, task_id: str, max_tries: int, try_number: int) -> None:
+        self.task_id, self.max_tries, self.try_number = task_id, max_tries, try_number
         self.xcoms: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -61,7 +61,7 @@ class TaskRunner:
             self.operator = make()
         self.store = StateStore()
         self.while_deferred: Callable[[], Any] = lambda: None
-        self.cleared = 0
+        self.cleared = self.tried = 0
 
     @property
     def context(self) -> dict[str, Any]:
@@ -74,7 +74,9 @@ class TaskRunner:
 
     def run(self) -> Any:
         """Run a try; each deferral goes through the trigger, as its database row would tell it, and comes back."""
-        self.ti = TaskInstance(self.operator.task_id, self.cleared + (self.operator.retries or 0))
+        self.tried += 1
+        retries = self.operator.retries or 0
+        self.ti = TaskInstance(self.operator.task_id, self.cleared + retries, self.cleared + self.tried)
         self.events = OutletEventAccessors()
         self.deferral: TaskDeferred | None = None
         step = partial(self.operator.execute, self.context)
@@ -89,6 +91,7 @@ class TaskRunner:
 
     def clear(self) -> None:
         self.cleared += 1
+        self.tried = 0
 
     def announced(self, asset: Any) -> list[dict[str, Any]]:
         return self.events[asset].extra.get("versions", [])

@@ -218,14 +218,25 @@ def test_a_datastore_without_credentials_is_used_as_the_connections_identity(ws,
     assert not azureml_emulator.calls("POST", "/listSecrets")
 
 
-class NobodysCredential:
-    """A credential whose tokens storage does not accept."""
+class NobodyInStorage:
+    """An identity that may use the workspace, and whose tokens storage does not accept."""
 
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        return AccessToken("e30.e30.", int(time.time()) + 3600)
+    def __init__(self, real: Any) -> None:
+        self.real = real
 
-    def close(self) -> None:
-        pass
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        if "storage" in scopes[0]:
+            return AccessToken("e30.e30.", int(time.time()) + 3600)
+        return await self.real.get_token(*scopes, **options)
+
+    async def close(self) -> None:
+        await self.real.close()
+
+
+@pytest.fixture
+def nobody_in_storage(monkeypatch):
+    real = WorkspaceConnection.async_credential
+    monkeypatch.setattr(WorkspaceConnection, "async_credential", lambda self: NobodyInStorage(real(self)))
 
 
 class TestBadInput:
@@ -287,9 +298,8 @@ class TestBadInput:
         assert blobs() == before
 
     def test_a_datastore_without_credentials_that_the_identity_may_not_use(
-        self, ws, task, folder, azureml_emulator, monkeypatch
+        self, ws, task, folder, azureml_emulator, nobody_in_storage
     ):
-        monkeypatch.setattr(WorkspaceConnection, "credential", lambda self: NobodysCredential())
         azureml_emulator.create_datastore("bare", workspace=ws.name, credentials="None")
         runner = task(CreateData, data_asset={"name": "s", "path": str(folder), "datastore": "bare"})
         self.refuse(runner, azureml_emulator, "bare", "Storage Blob Data Contributor")

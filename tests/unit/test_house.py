@@ -60,8 +60,9 @@ ORDER = {
     "product": [
         {"datasets"},
         {"provider", "provider.capabilities", "provider.errors", "provider.metrics", "provider.specs"},
-        {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run"},
+        {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run", "provider.interruptible"},
         {"provider.rest"},
+        {"provider.storage"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
         {"provider.resources", "provider.versions", "provider.waiting", "provider.watching"},
         {"provider.jobs"},

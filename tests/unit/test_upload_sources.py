@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_azureml.provider.errors import SpecError
-from airflow_provider_azureml.provider.versions.sources import find_source, is_remote
+from airflow_provider_azureml.provider.storage.sources import find_source, is_remote
 
 
 @pytest.fixture
@@ -97,3 +97,103 @@ def test_an_empty_folder_and_one_that_is_ignored_whole_are_errors(tmp_path, igno
 )
 def test_what_azureml_reads_by_itself_is_not_uploaded(path, remote):
     assert is_remote(path) == remote
+
+
+def refuse(folder: Path, *words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        find_source(folder, folder=Path())
+    for word in words:
+        assert word in str(caught.value)
+    assert "Nothing was uploaded" in str(caught.value)
+
+
+@pytest.fixture
+def unprivileged(tmp_path):
+    """Not root, whom no permission keeps out."""
+    tmp_path.chmod(0o755)
+    before = os.geteuid()
+    os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+class TestWhatCannotBeUploaded:
+    """Each is named, before anything is uploaded; none is passed over in silence."""
+
+    def test_a_link_that_leads_nowhere(self, folder):
+        (folder / "data" / "gone").symlink_to(folder / "nowhere")
+        refuse(folder, str(folder / "data" / "gone"), "link to something that does not exist")
+
+    def test_a_link_to_itself(self, folder):
+        (folder / "loop").symlink_to(folder / "loop")
+        refuse(folder, str(folder / "loop"), "cannot be read")
+
+    def test_a_fifo(self, folder):
+        os.mkfifo(folder / "pipe")
+        refuse(folder, str(folder / "pipe"), "is a FIFO")
+
+    def test_a_socket(self, folder, monkeypatch):
+        import socket
+
+        monkeypatch.chdir(folder)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind("sock")
+        refuse(folder, str(folder / "sock"), "is a socket")
+
+    def test_a_device(self, folder):
+        (folder / "null").symlink_to("/dev/null")
+        refuse(folder, str(folder / "null"), "is a device")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else, to be kept out")
+    @pytest.mark.parametrize("what", ["a.txt", "data"])
+    def test_a_file_or_folder_without_permission(self, folder, what, request):
+        (folder / what).chmod(0)
+        for parent in (folder, *folder.parents):
+            if parent.stat().st_mode & 0o55 != 0o55:
+                parent.chmod(parent.stat().st_mode | 0o55)
+        request.getfixturevalue("unprivileged")
+        refuse(folder, str(folder / what), "Permission denied")
+
+    @pytest.mark.parametrize(
+        "name", ["a\\b", "line\nbreak", "dot.", "x\x7f", "d./y", b"\xff".decode("utf8", "surrogateescape")]
+    )
+    def test_a_name_that_no_blob_can_have(self, folder, name):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        refuse(folder, "a name that a blob cannot have")
+
+    def test_a_path_that_is_too_long_for_a_blob(self, folder):
+        deep = folder.joinpath(*["d" * 200] * 4)
+        deep.mkdir(parents=True)
+        (deep / "f").touch()
+        refuse(folder, "a name that a blob cannot have")
+
+    def test_an_ignore_file_that_is_no_text(self, folder):
+        (folder / ".amlignore").write_bytes(b"\xff\xfe")
+        refuse(folder, ".amlignore", "cannot be read as text")
+
+    @pytest.mark.parametrize("name", ["gone", "pipe", "dot."])
+    def test_but_what_is_ignored_is_nobodys_concern(self, folder, name):
+        (folder / "gone").symlink_to(folder / "nowhere")
+        os.mkfifo(folder / "pipe")
+        (folder / "dot.").touch()
+        (folder / ".amlignore").write_text("gone\npipe\ndot.\n.amlignore\n")
+        assert name not in names(folder)
+
+    def test_an_object_store_whose_provider_is_not_installed(self):
+        with pytest.raises(SpecError, match=r"apache-airflow-providers-amazon\[s3fs\]"):
+            find_source("s3://bucket/x", folder=Path())
+
+
+def test_listing_costs_little_for_each_file(tmp_path):
+    """20 microseconds of processor time: 100,000 files in two seconds. benchmarks/list_files.py measures it."""
+    import time
+
+    for folder in range(20):
+        (tmp_path / f"{folder}").mkdir()
+        for number in range(1000):
+            os.close(os.open(f"{tmp_path}/{folder}/{number}", os.O_CREAT))
+    began = time.process_time()
+    assert len(names(tmp_path)) == 20_000
+    assert time.process_time() - began < 20_000 * 20e-6
