@@ -212,9 +212,9 @@ class Container:
             advice = ""
         if not self._reason:
             return f"{advice}The workspace's credential of the datastore was refused: renew it there."
+        who = self._workspace.connection.sign_in.principal
         return (
-            f"{advice}{self._reason}, so the connection's own identity was used: give "
-            f"{self._workspace.connection.sign_in.principal} the role Storage Blob Data Contributor on the account, or let the "
+            f"{advice}{self._reason}, so the connection's own identity was used: give {who} the role Storage Blob Data Contributor on the account, or let the "
             "workspace hold a key or signature for the datastore that it gives out."
         )
 
