@@ -214,8 +214,8 @@ class Container:
             return f"{advice}The workspace's credential of the datastore was refused: renew it there."
         who = self._workspace.connection.sign_in.principal
         return (
-            f"{advice}{self._reason}, so the connection's own identity was used: give {who} the role Storage Blob Data Contributor on the account, or let the "
-            "workspace hold a key or signature for the datastore that it gives out."
+            f"{advice}{self._reason}, so the connection's own identity was used: give {who} the "
+            "role Storage Blob Data Contributor on the account, or let the workspace hold a key or signature for the datastore that it gives out."
         )
 
 
