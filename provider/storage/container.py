@@ -215,7 +215,8 @@ class Container:
         who = self._workspace.connection.sign_in.principal
         return (
             f"{advice}{self._reason}, so the connection's own identity was used: give {who} the "
-            "role Storage Blob Data Contributor on the account, or let the workspace hold a key or signature for the datastore that it gives out."
+            "role Storage Blob Data Contributor on the account, or let the workspace hold a key or signature for the "
+            "datastore that it gives out."
         )
 
 
