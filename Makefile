@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= logical
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test check hardship lint format surface clean
+.PHONY: help demo test check hardship lint format surface docs clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
@@ -17,6 +17,7 @@ help:
 	@echo "make hardship watchers while the triggerer is killed 200 times; an hour"
 	@echo "make lint     ruff, mypy and codespell"
 	@echo "make surface  take over what users import into tests/surface.txt"
+	@echo "make docs     the documentation, into build/site"
 	@echo "make format   ruff format and its fixes"
 
 $(READY): pyproject.toml constraints.txt
@@ -54,6 +55,12 @@ lint: $(READY)
 # What users import, as the code has it now; tests/unit/test_surface.py compares.
 surface: $(READY)
 	$(BIN)/python dev/surface.py > tests/surface.new && mv tests/surface.new tests/surface.txt
+
+# Every link, file and name that the pages refer to has to be there: a warning is an error.
+docs: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
+	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: $(READY)
 	$(BIN)/ruff format --quiet $(LINTED)
