@@ -120,6 +120,14 @@ async def wait_for_call(service: Service, arguments: Arguments) -> Any:
 
 
 @command
+def take_answers(service: Service, arguments: Arguments) -> Any:
+    """Return the answers with their bodies since the last time, where they are kept."""
+    taken = list(service.calls.answers)
+    service.calls.answers.clear()
+    return taken
+
+
+@command
 def clear_calls(service: Service, arguments: Arguments) -> None:
     """Forget the calls."""
     service.calls.clear()

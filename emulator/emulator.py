@@ -111,6 +111,7 @@ class Emulator:
       refuse_secrets  in every other workspace, the secret of the default datastore is not given out (403)
     limits          what `throttle` allows, e.g. {"reads": (250, 25)}: how many at once, how many more a second
     clock_rate      1 is real time, 0 stands still until `advance()`
+    keep_answers    keep the bodies of answers for `take_answers()`
     seed            for misbehaviour by chance
     ports           fixed ports by name (proxy, service, control, blob, queue, table); free ones are taken otherwise
     """
@@ -134,6 +135,7 @@ class Emulator:
         limits: Mapping[str, tuple[float, float]] | None = None,
         clock_rate: float = 1.0,
         seed: int = 0,
+        keep_answers: bool = False,
         location: str = "westeurope",
         ports: Mapping[str, int] | None = None,
         workspace_name: str = "emulated",
@@ -164,6 +166,7 @@ class Emulator:
             "limits": dict(limits or {}),
             "clock_rate": clock_rate,
             "seed": seed,
+            "keep_answers": keep_answers,
         }
         self._children: dict[str, Child] = {}
         self._config: Any = None
@@ -427,10 +430,10 @@ class Emulator:
     def calls(self, method: str | None = None, path_contains: str | None = None, **match: Any) -> list[dict[str, Any]]:
         """Return the calls so far, oldest first.
 
-        Each tells number, at, method, host, path, query, api_version, principal, user_agent, client_request_id,
-        status (0: no answer left), milliseconds, known, fault and error. More filters: `path` and `host` (regular
-        expressions), `status`, `principal`, `query` (a dict), `after` (a number). Calls to storage are among them only
-        if `host` is given, e.g. `host="blob"`; so it is with `wait_for_call` and `misbehave`.
+        Each tells number, at, method, host, path, template, query, api_version, principal, user_agent,
+        client_request_id, status (0: no answer left), milliseconds, known, fault and error. More filters: `path` and
+        `host` (regular expressions), `status`, `principal`, `query` (a dict), `after` (a number). Calls to storage are
+        among them only if `host` is given, e.g. `host="blob"`; so it is with `wait_for_call` and `misbehave`.
         """
         found: list[dict[str, Any]] = self._control("calls", method=method, path_contains=path_contains, **match)
         return found
@@ -446,6 +449,11 @@ class Emulator:
         )
         if len(found) < count:
             raise TimeoutError(f"{len(found)} of {count} calls {wanted} within {timeout:g} s")
+        return found
+
+    def take_answers(self) -> list[dict[str, Any]]:
+        """Return what calls were answered since the last time, with bodies; needs `keep_answers`."""
+        found: list[dict[str, Any]] = self._control("take_answers")
         return found
 
     def clear_calls(self) -> None:
@@ -487,7 +495,8 @@ class Emulator:
         self.behave()
         self.script_jobs(None)
         self.clear_calls()
-        self.configure(**{name: value for name, value in self._settings.items() if name not in ("clock_rate", "seed")})
+        fixed = ("clock_rate", "seed", "keep_answers")
+        self.configure(**{name: value for name, value in self._settings.items() if name not in fixed})
 
     def create_principal(
         self,

@@ -317,5 +317,5 @@ def not_found(message: str, code: str) -> ServiceError:
 
 
 def text_map(value: Any) -> dict[str, str | None]:
-    """Return tags or properties as the service keeps them: never null."""
-    return dict(value or {})
+    """Return tags or properties as the service keeps them: never null, and texts (the SDK sends a number for one)."""
+    return {key: item if item is None or isinstance(item, str) else str(item) for key, item in (value or {}).items()}

@@ -50,6 +50,7 @@ def operation_result(exchange: Exchange, identifier: str) -> Reply:
 
 @route("GET", "{location}/computeOperationsStatus/{identifier}")
 @route("GET", "{location}/registryOperationsStatus/{identifier}")
+@route("GET", "{location}/workspaceOperationsStatus/{identifier}")
 def compute_operation(exchange: Exchange, identifier: str) -> Reply:
     """Answer how an operation of a compute or registry stands."""
     operation = _find(exchange, identifier)

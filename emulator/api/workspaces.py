@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import uuid
 from typing import Any
 
 from ..core.arm import PROVIDER, Reply
@@ -16,6 +17,7 @@ from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
 from .datastores import DEFAULT, built_in
 from .datastores import collection as datastore_collection
+from .operations import begin
 
 
 def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> dict[str, Any]:
@@ -97,6 +99,10 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     body = render(holder, account, tenant, hierarchical=service.config.hierarchical)
     if exchange.api_version in FIRST:
         del body["kind"]
+    changes = service.store.get("workspacechanges", holder.key)
+    if changes is not None:
+        body["tags"] = changes["tags"] or {}
+        body["properties"] |= {key: value for key, value in changes["properties"].items() if key in body["properties"]}
     return visible("workspaces", exchange.api_version, body)
 
 
@@ -113,7 +119,7 @@ async def create_workspace(service: Service, subscription: str, group: str, name
     service.holders.add(holder)
     authored = bool(service.turns.take("built-in datastores"))
     for datastore, document in reversed(built_in(holder, service.config.account, authored=authored).items()):
-        service.store.put(datastore_collection(holder), datastore, document, holder.created)
+        service.store.put(datastore_collection(holder), datastore, document)  # lists have known them for long
     if service.config.refuse_secrets and service.turns.take("secrets"):
         service.store.update(
             datastore_collection(holder), DEFAULT, lambda default: default.update(refuses_secrets=True)
@@ -125,6 +131,63 @@ async def create_workspace(service: Service, subscription: str, group: str, name
 def get_workspace(exchange: Exchange) -> Reply:
     """Return the workspace."""
     return ok(_render(exchange, exchange.workspace))
+
+
+# What follows was not recorded; its source is Microsoft's published models.
+
+
+@route("PATCH", "{workspace}")
+def change_workspace(exchange: Exchange) -> Reply:
+    """Change a workspace's description, names and tags."""
+    holder, store, sent = exchange.workspace, exchange.service.store, exchange.json()
+    known = store.get("workspacechanges", holder.key) or {"properties": {}}
+    known["tags"] = sent.get("tags") or known.get("tags")
+    known["properties"] |= {key: value for key, value in (sent.get("properties") or {}).items() if value is not None}
+    store.put("workspacechanges", holder.key, known)
+    return ok(_render(exchange, holder))
+
+
+@route("DELETE", "{workspace}")
+def delete_workspace(exchange: Exchange) -> Reply:
+    """Delete a workspace and all that is in it."""
+    url = begin(exchange, "workspaceOperationsStatus", str(uuid.uuid4()), seconds=_seconds(exchange), signed=False)
+    exchange.service.holders.remove(exchange.workspace)
+    return Reply(202, headers={"Azure-AsyncOperation": url})
+
+
+@route("POST", "{workspace}/listKeys")
+def list_keys(exchange: Exchange) -> Reply:
+    """Return the keys of what belongs to a workspace."""
+    storage = exchange.service.storage
+    identifier = f"/subscriptions/{exchange.workspace.subscription}/resourceGroups/{exchange.workspace.group}"
+    return ok(
+        {
+            "userStorageKey": storage.key,
+            "userStorageResourceId": f"{identifier}/providers/Microsoft.Storage/storageAccounts/{storage.account}",
+            "appInsightsInstrumentationKey": exchange.workspace.guid,
+            "containerRegistryCredentials": None,
+            "notebookAccessKeys": None,
+        }
+    )
+
+
+@route("POST", "{workspace}/resyncKeys")
+def resync_keys(exchange: Exchange) -> Reply:
+    """Read the keys again."""
+    url = begin(exchange, "workspaceOperationsStatus", str(uuid.uuid4()), seconds=_seconds(exchange), signed=False)
+    return Reply(202, headers={"Azure-AsyncOperation": url, "Location": url})
+
+
+@route("POST", "{workspace}/diagnose")
+def diagnose(exchange: Exchange) -> Reply:
+    """Find nothing wrong with a workspace."""
+    kinds = ("userDefinedRoute", "networkSecurityRule", "resourceLock", "dnsResolution", "storageAccount", "keyVault")
+    others = ("containerRegistry", "applicationInsights", "other")
+    return ok({"value": {f"{kind}Results": [] for kind in (*kinds, *others)}})
+
+
+def _seconds(exchange: Exchange) -> float:
+    return exchange.service.config.operation_seconds
 
 
 @route("GET", "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER + "/workspaces")

@@ -13,6 +13,8 @@ from .storage import storage_service
 
 KEEP = 100_000
 """How many calls are kept; the oldest are forgotten first."""
+KEEP_ANSWERS = 5_000
+"""How many answers are kept, if they are asked for."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class Call:
     query: dict[str, str]
     api_version: str = ""
     principal: str = ""
+    template: str = ""
     user_agent: str = ""
     client_request_id: str = ""
     status: int = 0
@@ -90,6 +93,8 @@ class CallLog:
     """The calls, oldest first; answered calls wake those who wait for them."""
 
     def __init__(self) -> None:
+        self.answers: deque[dict[str, Any]] = deque(maxlen=KEEP_ANSWERS)
+        """What calls were answered, bodies included, for whoever takes them away."""
         self._calls: deque[Call] = deque(maxlen=KEEP)
         self._number = 0
         self._waiting: list[_Waiting] = []

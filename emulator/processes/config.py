@@ -62,6 +62,7 @@ class Config:
     clock_rate: float = 1.0
     seed: int = 0
     max_body: int = 4 * 1024 * 1024
+    keep_answers: bool = False
 
     @property
     def root(self) -> Path:

@@ -6,6 +6,7 @@ Storage hosts are relayed to Azurite, all others go to a handler.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 import time
@@ -18,7 +19,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..core.arm import Author, Reply, ServiceError, gateway_error
+from ..core.arm import NOTHING, Author, Reply, ServiceError, gateway_error
 from ..core.calls import Call
 from ..core.faults import Fault
 from ..core.service import Service
@@ -118,6 +119,10 @@ async def _handle(exchange: Exchange, call: Call) -> Answer:
         _log.exception("%s %s", call.method, call.path)
         call.error = repr(error)
         reply = gateway_error(500, "EmulatorError", f"The emulator failed: {error!r}").reply
+    if exchange.service.config.keep_answers:
+        body = None if isinstance(reply.body, bytes) or reply.body is NOTHING else reply.body
+        shown = {name: getattr(call, name) for name in ("method", "host", "path", "template", "api_version")}
+        exchange.service.calls.answers.append({**shown, "status": reply.status, "body": copy.deepcopy(body)})
     return _wrap(reply, call.method, "application/json; charset=utf-8")
 
 

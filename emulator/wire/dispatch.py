@@ -19,6 +19,7 @@ _HOLDER_SEGMENTS = 9
 async def dispatch(exchange: Exchange, call: Call) -> Reply:
     """Find the handler, see to identity, rights and limits, and answer."""
     service, found = exchange.service, ROUTES.find(exchange.method, exchange.path)
+    call.template = found[0].template if found else ""
     service.runner.catch_up(exchange.now)
     _check_version(exchange)
     anonymous = exchange.path == "/discovery" or exchange.host.startswith("login.") or _scores(exchange.host)
@@ -33,10 +34,10 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
     if found is None:
         call.known = False
         return _unknown(exchange)
-    handler, names = found
+    route, names = found
     parameters = _place(exchange, names)
     try:
-        reply = handler(exchange, **parameters)
+        reply = route.handler(exchange, **parameters)
         if isawaitable(reply):
             reply = await reply
     except ServiceError as error:

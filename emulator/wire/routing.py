@@ -28,11 +28,20 @@ Handler = Callable[..., Any]
 """Takes an exchange and the template's names; returns a Reply, or an awaitable of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers a method on a template, and the names in it; `template` is as the module that answers wrote it."""
+
+    handler: Handler
+    names: tuple[str, ...]
+    template: str
+
+
 @dataclass(slots=True)
 class _Node:
     literal: dict[str, _Node] = field(default_factory=dict)
     named: _Node | None = None
-    handlers: dict[str, tuple[Handler, tuple[str, ...]]] = field(default_factory=dict)
+    handlers: dict[str, Route] = field(default_factory=dict)
 
 
 class Routes:
@@ -43,6 +52,7 @@ class Routes:
 
     def add(self, method: str, template: str, handler: Handler) -> None:
         """Let `handler` answer `method` on paths of the form of `template`."""
+        written = template
         for short, full in _ROOTS.items():
             template = template.replace(short, full)
         node, names = self._root, []
@@ -55,19 +65,19 @@ class Routes:
                 node = node.literal.setdefault(segment.lower(), _Node())
         if method in node.handlers:
             raise ValueError(f"two routes for {method} {template}")
-        node.handlers[method] = (handler, tuple(names))
+        node.handlers[method] = Route(handler, tuple(names), written)
 
-    def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
-        """Return the handler and the values of the template's names, or None."""
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route and the values of its names, or None."""
         found = self._walk(self._root, path.strip("/").split("/"), 0, method, [])
         if found is None:
             return None
-        (handler, names), values = found
-        return handler, dict(zip(names, values, strict=True))
+        route, values = found
+        return route, dict(zip(route.names, values, strict=True))
 
     def _walk(
         self, node: _Node, segments: list[str], index: int, method: str, values: list[str]
-    ) -> tuple[tuple[Handler, tuple[str, ...]], list[str]] | None:
+    ) -> tuple[Route, list[str]] | None:
         if index == len(segments):
             handler = node.handlers.get(method)
             return None if handler is None else (handler, values)

@@ -26,6 +26,8 @@ from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.rest.client import WorkspaceClient
 
+from .emulator import contract
+
 
 class StateStore:
     """Airflow's task state store for one task instance: it survives retries."""
@@ -112,11 +114,19 @@ def azureml_emulator_session(own_authority_only: Callable[[], Any]) -> Iterator[
 
     What passes here does not rest on the emulator's kindness.
     """
-    emulator = Emulator(unkind=os.environ.get("UNKIND") == "1")  # for good as soon as all of the floor passes
+    emulator = Emulator(unkind=os.environ.get("UNKIND") != "0", keep_answers=True)
     with own_authority_only():
         emulator.start()
     yield emulator
     emulator.stop()
+
+
+@pytest.fixture
+def azureml_emulator(azureml_emulator: Any) -> Iterator[Any]:
+    """A clean workspace; whatever it answered in a test has to hold Microsoft's published contract."""
+    yield azureml_emulator
+    complaints = {text for answer in azureml_emulator.take_answers() for text in contract.complaints(answer)}
+    assert sorted(complaints) == []
 
 
 @pytest.fixture

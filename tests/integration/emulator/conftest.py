@@ -10,6 +10,13 @@ import pytest
 from airflow_provider_azureml.emulator import Emulator
 
 
+@pytest.fixture(autouse=True)
+def _lists_show_everything_at_once(request: pytest.FixtureRequest) -> None:
+    """That lists may lag has a test of its own; the others here are about what is in them."""
+    if "azureml_emulator" in request.fixturenames:
+        request.getfixturevalue("azureml_emulator").configure(list_delay=0)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with two files, as users upload them."""

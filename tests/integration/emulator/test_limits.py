@@ -39,7 +39,7 @@ async def test_a_bucket_runs_dry_and_fills_again(rest: Any, limited: str, azurem
 
 
 async def test_reads_and_writes_have_buckets_of_their_own(rest: Any, limited: str) -> None:
-    path = "/datastores/workspaceblobstore/listSecrets"
+    path = "/datastores/workspaceartifactstore/listSecrets"
     writes = [await call(rest, limited, "POST", path) for _ in range(3)]
 
     assert [answer.status_code for answer in writes] == [200, 200, 429]

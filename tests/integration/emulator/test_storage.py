@@ -14,13 +14,14 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError, Servic
 
 
 @pytest.fixture
-async def container(rest: Any) -> AsyncIterator[Any]:
-    """The default datastore's container, opened with the signature that the workspace hands out; no retries."""
+async def container(rest: Any, azureml_emulator: Any) -> AsyncIterator[Any]:
+    """The default datastore's container, opened with the signature that a datastore hands out; no retries."""
     from azure.storage.blob.aio import ContainerClient
 
-    store = (await rest("GET", "/datastores/workspaceblobstore")).json()["properties"]
+    azureml_emulator.create_datastore("open", workspace=azureml_emulator.workspace_name)
+    store = (await rest("GET", "/datastores/open")).json()["properties"]
     body = {"expirableSecret": True, "expireAfterHours": 1}
-    secret = (await rest("POST", "/datastores/workspaceblobstore/listSecrets", body)).json()
+    secret = (await rest("POST", "/datastores/open/listSecrets", body)).json()
     url = f"https://{store['accountName']}.blob.{store['endpoint']}"
     async with ContainerClient(url, store["containerName"], secret["sasToken"].lstrip("?"), retry_total=0) as client:
         yield client
