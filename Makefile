@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= logical
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test check hardship lint format surface docs clean
+.PHONY: help demo test check hardship lint format surface docs clean azure-calls
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint     ruff, mypy and codespell"
 	@echo "make surface  take over what users import into tests/surface.txt"
 	@echo "make docs     the documentation, into build/site"
+	@echo "make azure-calls  write docs/azure-calls.md from what the integration tests ask; ten minutes"
 	@echo "make format   ruff format and its fixes"
 
 $(READY): pyproject.toml constraints.txt
@@ -65,6 +66,10 @@ docs: $(READY)
 format: $(READY)
 	$(BIN)/ruff format --quiet $(LINTED)
 	$(BIN)/ruff check --fix $(LINTED)
+
+# One process: each call is attributed by the log of one emulator.
+azure-calls: $(READY)
+	AZURE_CALLS=1 $(BIN)/python -m pytest tests/integration --ignore tests/integration/emulator
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -26,6 +26,7 @@ from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.rest.client import WorkspaceClient
 
+from .azure_calls import WATCHERS, asked
 from .emulator import contract
 
 
@@ -82,13 +83,16 @@ class TaskRunner:
         self.events = OutletEventAccessors()
         self.deferral: TaskDeferred | None = None
         step = partial(self.operator.execute, self.context)
+        who = type(self.operator).__name__
         while True:
             try:
-                return json.loads(json.dumps(step()))
+                with asked.by(who):
+                    return json.loads(json.dumps(step()))
             except TaskDeferred as deferral:
                 self.deferral = deferral
                 self.while_deferred()
-                event = asyncio.run(fire(deferral.trigger))
+                with asked.by(who):
+                    event = asyncio.run(fire(deferral.trigger))
                 step = partial(self.operator.resume_execution, deferral.method_name, {"event": event}, self.context)
 
     def clear(self) -> None:
@@ -114,17 +118,24 @@ def azureml_emulator_session(own_authority_only: Callable[[], Any]) -> Iterator[
 
     What passes here does not rest on the emulator's kindness.
     """
-    emulator = Emulator(unkind=os.environ.get("UNKIND") != "0", keep_answers=True)
+    emulator = Emulator(unkind=os.environ.get("UNKIND") == "1", keep_answers=True)
+    asked.wanted = os.environ.get("AZURE_CALLS") == "1"
     with own_authority_only():
         emulator.start()
     yield emulator
     emulator.stop()
+    if asked.wanted:
+        asked.write()
 
 
 @pytest.fixture
-def azureml_emulator(azureml_emulator: Any) -> Iterator[Any]:
+def azureml_emulator(azureml_emulator: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A clean workspace; whatever it answered in a test has to hold Microsoft's published contract."""
+    asked.emulator = azureml_emulator
     yield azureml_emulator
+    if asked.wanted and request.node.path.name == "test_watchers.py":
+        calls = azureml_emulator.calls("GET", host="azure")
+        asked.note(WATCHERS, [call for call in calls if call["user_agent"].startswith("airflow-provider-azureml")])
     complaints = {text for answer in azureml_emulator.take_answers() for text in contract.complaints(answer)}
     assert sorted(complaints) == []
 
