@@ -86,7 +86,7 @@ class TestRoutes:
     ) -> None:
         found = routes.find(method, path)
         assert found is not None
-        assert (found[0](), found[1]) == (answer, names)
+        assert (found[0].handler(), found[1]) == (answer, names)
 
     @pytest.mark.parametrize(("method", "path"), [("DELETE", "/models/m"), ("GET", "/models"), ("GET", "/models//")])
     def test_other_paths_are_unknown(self, routes: Routes, method: str, path: str) -> None:
