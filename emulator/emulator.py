@@ -251,6 +251,11 @@ class Emulator:
         self._children["service"].wait_until_ready()
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that it was started with."""
+        return dict(self._settings)
+
+    @property
     def running(self) -> bool:
         """Whether the service runs; false after a crash."""
         return "service" in self._children and self._children["service"].running
