@@ -85,11 +85,15 @@ class AzureMachineLearningHook(BaseHook):
         return found
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[WorkspaceClient]:
-        """Give a client of the workspace, closed at the end."""
+    async def client(self, *, retry: bool = True) -> AsyncIterator[WorkspaceClient]:
+        """
+        Give a client of the workspace, closed at the end.
+
+        :param retry: whether requests are repeated when the service is busy; those who come again anyway say no.
+        """
         from .rest.client import WorkspaceClient
 
-        async with WorkspaceClient(await self.aget_workspace_connection()) as client:
+        async with WorkspaceClient(await self.aget_workspace_connection(), retry=retry) as client:
             yield client
 
     @contextlib.asynccontextmanager

@@ -111,7 +111,7 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
     except AzureMachineLearningError:
         raise
     except HttpResponseError as error:
-        from .rest.transport import refusal
+        from .rest.refusals import refusal
 
         if connection is not None and _at_sign_in(error, connection):
             raise connection.sign_in_refused(error) from None
@@ -171,7 +171,12 @@ def arm_body(operations: Any, entity: Any) -> dict[str, Any]:
         def begin_create_or_update(self, **arguments: Any) -> None:
             sent.update(arguments)
 
-    for attribute in ("_online_deployment", "_batch_deployment", "_component_batch_deployment_operations"):
+    for attribute in (
+        "_online_deployment",
+        "_batch_deployment",
+        "_component_batch_deployment_operations",
+        "service_client",
+    ):
         if hasattr(operations, attribute):
             setattr(operations, attribute, LastCall())
     operations.begin_create_or_update(entity)

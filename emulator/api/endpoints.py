@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.arm import Reply, gateway_error, not_found_error
+from ..core.arm import PROVIDER, Reply, ServiceError, gateway_error, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
@@ -38,10 +38,10 @@ class Kind:
     """What sets online and batch endpoints apart."""
 
     segment: str
-    endpoint_operation: str
-    deployment_operation: str
+    endpoint_operations: tuple[str, ...]
+    deployment_operations: tuple[str, ...]
     endpoint: Callable[[Exchange, str, Properties, bool], Properties]
-    deployment: Callable[[Properties, bool], Properties]
+    deployment: Callable[[Exchange, Document, bool], Properties]
     identity: Properties
     extra: Properties
 
@@ -64,19 +64,70 @@ def _read(exchange: Exchange, collection: str, name: str) -> Document | None:
     return None if gone else document
 
 
-def _find(exchange: Exchange, collection: str, name: str, what: str) -> Document:
-    document = _read(exchange, collection, name)
+def _find(exchange: Exchange, kind: Kind, endpoint: str, deployment: str | None = None) -> Document:
+    """Return an endpoint, or one of its deployments; answer 404 if that, or the endpoint, is missing."""
+    document = _read(exchange, kind.endpoints(exchange.workspace), endpoint)
     if document is None:
-        raise not_found_error(f"{what} {name} not found.", f"{what}NotFound")
+        raise _missing(exchange, kind, endpoint, below=deployment is not None)
+    if deployment is None:
+        return document
+    document = _read(exchange, kind.deployments(exchange.workspace, endpoint), deployment)
+    if document is None:
+        raise _missing(exchange, kind, endpoint, deployment)
     return document
+
+
+def _missing(
+    exchange: Exchange, kind: Kind, endpoint: str, deployment: str | None = None, *, below: bool = False
+) -> ServiceError:
+    """Return one of the answers for what is missing: ARM keeps track of endpoints and may answer itself, or may not.
+
+    Both were seen (recorded_shapes/batch_endpoint.json; for an online endpoint an SDK's error text), and what decides
+    is not known. For deployments none was seen.
+
+    :param below: what is asked for is a deployment, and its endpoint is missing.
+    """
+    holder = exchange.workspace
+    path = f"{holder.segment}/{holder.name}/{kind.segment}/{endpoint}"
+    if exchange.service.turns.take("missing"):
+        code, text = "NoSuchEndpoint", f"There is no endpoint with name: {endpoint} in {holder.name}"
+        if deployment is not None:
+            code, text = "NoSuchDeployment", f"There is no deployment with name: {deployment} in {endpoint}"
+        return provider_error(404, "The specified resource was not found.", code="NotFound", detail=(code, text))
+    if below and exchange.method != "GET":
+        text = (
+            f"Failed to perform 'write' on resource(s) of type '{holder.segment}/{kind.segment}/deployments', because "
+            f"the parent resource '{holder.id}/{kind.segment}/{endpoint}' could not be found."
+        )
+        return gateway_error(404, "ParentResourceNotFound", text)
+    path += f"/deployments/{deployment}" if deployment is not None else ""
+    text = (
+        f"The Resource '{PROVIDER}/{path}' under resource group '{holder.group}' was not found. "
+        "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+    )
+    return gateway_error(404, "ResourceNotFound", text)
+
+
+def _refused(text: str) -> ServiceError:
+    """Return what the provider answers when the service behind it does not accept a change."""
+    reasons = json.dumps({"errors": {"": [text]}, "title": "One or more validation errors occurred."}, indent=2)
+    message = "The request is invalid."
+    return provider_error(400, message, code="BadRequest", detail=("InferencingClientCallFailed", reasons))
 
 
 def _state(document: Document, now: float, first: str) -> str:
     if document["gone"] is not None:
         return "Deleting"
     if document["ready"] > now:
-        return str(document.get("first") or first)
+        if document["stale"] > now:  # whether the real service shows an update at once is not known
+            return "Succeeded"
+        return str(document.get("first") or ("Updating" if document["provisioned"] else first))
     return "Failed" if document["error"] else "Succeeded"
+
+
+def _provisioned(document: Document, now: float) -> bool:
+    """Say whether it was ever provisioned: from then on it keeps its address, and may be updated."""
+    return bool(document["provisioned"] or (document["ready"] <= now and not document["error"]))
 
 
 def _render(holder: Holder, type_: str, path: str, name: str, document: Document, rest: Properties) -> dict[str, Any]:
@@ -95,7 +146,7 @@ def _render(holder: Holder, type_: str, path: str, name: str, document: Document
 def render_endpoint(exchange: Exchange, kind: Kind, name: str, document: Document) -> dict[str, Any]:
     """Return an endpoint's body."""
     sent, state = document["sent"], _state(document, exchange.now, "Creating")
-    properties = kind.endpoint(exchange, name, document, state == "Succeeded")
+    properties = kind.endpoint(exchange, name, document, _provisioned(document, exchange.now))
     identity = sent.get("identity") or kind.identity
     ids = {"principalId": _NO_GUID, "tenantId": _NO_GUID}
     if identity["type"] != "None":
@@ -110,7 +161,7 @@ def render_deployment(
 ) -> dict[str, Any]:
     """Return a deployment's body."""
     state = _state(document, exchange.now, "Updating")
-    properties = kind.deployment(document, state == "Succeeded" and listed)
+    properties = kind.deployment(exchange, document, state == "Succeeded" and listed)
     rest: Properties = {"properties": {**properties, "provisioningState": state}, **kind.extra}
     if kind.extra:
         rest["sku"] = {"name": "Default", "tier": "Standard", "capacity": 1, **(document["sent"].get("sku") or {})}
@@ -118,24 +169,28 @@ def render_deployment(
     return _render(exchange.workspace, type_, path, name, document, rest)
 
 
-def _begin(exchange: Exchange, operation: str) -> dict[str, str]:
+def _begin(exchange: Exchange, operations: tuple[str, ...]) -> tuple[dict[str, str], str]:
+    """Begin an operation, of one of the kinds that were recorded; return its headers, and the URL of its result."""
     holder, service = exchange.workspace, exchange.service
+    kind = operations[service.turns.take(f"{exchange.method} {operations[0]}", len(operations))]
+    identifier = f"{kind}:{holder.guid}:{uuid.uuid4()}"
     url = begin(
-        exchange,
-        "mfeOperationsStatus",
-        f"{operation}:{holder.guid}:{uuid.uuid4()}",
-        seconds=service.config.operation_seconds,
-        status="Updating",
+        exchange, "mfeOperationsStatus", identifier, seconds=service.config.operation_seconds, status="Updating"
     )
-    return {"Azure-AsyncOperation": url, "x-ms-async-operation-timeout": "PT30M"}
+    path = f"/subscriptions/{holder.subscription}/providers/{PROVIDER}/locations/{holder.location}/mfeOperationResults"
+    result = service.operations.url(path, identifier, now=exchange.now, api_version=exchange.api_version)
+    return {"Azure-AsyncOperation": url, "x-ms-async-operation-timeout": "PT30M"}, result
 
 
 def _document(exchange: Exchange, before: Document | None, sent: Properties, url: str) -> Document:
-    now = exchange.now
+    now, seconds = exchange.now, exchange.service.config.operation_seconds
     system = {"createdAt": timestamp(now), "createdBy": exchange.author.name}
+    provisioned = before is not None and _provisioned(before, now)
     return {
         "sent": sent,
-        "ready": now + exchange.service.config.operation_seconds,
+        "ready": now + seconds,
+        "stale": now + seconds / 2 if provisioned else 0.0,
+        "provisioned": provisioned,
         "gone": None,
         "error": exchange.operation_error,
         "operation": exchange.service.operations.unsigned(url),
@@ -149,10 +204,12 @@ def _key() -> str:
     return base64.b64encode(secrets.token_bytes(24)).decode()
 
 
-def _put(exchange: Exchange, collection: str, name: str, operation: str, sent: Properties) -> tuple[Reply, Document]:
+def _put(
+    exchange: Exchange, collection: str, name: str, operations: tuple[str, ...], sent: Properties
+) -> tuple[Reply, Document]:
     """Store an endpoint or deployment; an existing one answers 200, which was not recorded."""
     before = _read(exchange, collection, name)
-    headers = _begin(exchange, operation)
+    headers, _ = _begin(exchange, operations)
     document = _document(exchange, before, sent, headers["Azure-AsyncOperation"])
     if before is None:
         exchange.service.store.delete(collection, name)
@@ -160,19 +217,27 @@ def _put(exchange: Exchange, collection: str, name: str, operation: str, sent: P
     return Reply(200 if before else 201, None, {**headers, "Location": exchange.url}), document
 
 
-def _delete(exchange: Exchange, collection: str, name: str, operation: str) -> Reply:
-    """Delete: 202, null, and a Location of results rather than of the resource."""
+def _delete(exchange: Exchange, collection: str, name: str, operations: tuple[str, ...]) -> Reply:
+    """Delete: 202, no body, and a Location of results rather than of the resource."""
     document = _read(exchange, collection, name)
-    if document is None:
-        return Reply(204)
-    headers = _begin(exchange, operation)
+    assert document is not None
+    headers, location = _begin(exchange, operations)
     ends = exchange.now + exchange.service.config.operation_seconds
     failed: Properties = {"operation": exchange.service.operations.unsigned(headers["Azure-AsyncOperation"])}
     failed |= {"error": exchange.operation_error, "ready": ends, "first": "Deleting"}
     document.update(failed if exchange.operation_error else {"gone": ends})
     exchange.service.store.put(collection, name, document)
-    location = headers["Azure-AsyncOperation"].replace("mfeOperationsStatus", "mfeOperationResults")
-    return Reply(202, None, {**headers, "Location": location})
+    return Reply(202, headers={**headers, "Location": location})
+
+
+def _nothing_to_delete(exchange: Exchange, kind: Kind, endpoint: str, deployment: str | None = None) -> Reply:
+    """Answer a DELETE of what is not there: of an online endpoint 204, by ARM itself; for the rest it is not known."""
+    if kind.segment == ONLINE.segment and deployment is None:
+        return Reply(204, by_gateway=True)
+    missing = _missing(exchange, kind, endpoint, deployment)
+    if "x-ms-failure-cause" in missing.reply.headers:  # who keeps track of it, knows that there is nothing to do
+        return Reply(204, by_gateway=True)
+    raise missing
 
 
 def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each route
@@ -187,13 +252,13 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("GET", path)
     def get_endpoint(exchange: Exchange, endpoint: str) -> Reply:
-        document = _find(exchange, kind.endpoints(exchange.workspace), endpoint, "Endpoint")
+        document = _find(exchange, kind, endpoint)
         return ok(render_endpoint(exchange, kind, endpoint, document))
 
     @route("PUT", path)
     def put_endpoint(exchange: Exchange, endpoint: str) -> Reply:
         sent, holder = exchange.json(), exchange.workspace
-        reply, document = _put(exchange, kind.endpoints(holder), endpoint, kind.endpoint_operation, sent)
+        reply, document = _put(exchange, kind.endpoints(holder), endpoint, kind.endpoint_operations, sent)
         place = {"workspace": holder.id, "segment": kind.segment, "endpoint": endpoint}
         exchange.service.store.put("endpointhosts", kind.host(holder, endpoint), place)
         reply.body = render_endpoint(exchange, kind, endpoint, document)
@@ -201,26 +266,28 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("DELETE", path)
     def delete_endpoint(exchange: Exchange, endpoint: str) -> Reply:
+        if _read(exchange, kind.endpoints(exchange.workspace), endpoint) is None:
+            return _nothing_to_delete(exchange, kind, endpoint)
         exchange.service.store.delete_below(kind.deployments(exchange.workspace, endpoint))
-        return _delete(exchange, kind.endpoints(exchange.workspace), endpoint, kind.endpoint_operation)
+        return _delete(exchange, kind.endpoints(exchange.workspace), endpoint, kind.endpoint_operations)
 
     @route("POST", f"{path}/listKeys")
     def list_keys(exchange: Exchange, endpoint: str) -> Reply:
-        keys = _find(exchange, kind.endpoints(exchange.workspace), endpoint, "Endpoint")["keys"]
+        keys = _find(exchange, kind, endpoint)["keys"]
         return ok({"primaryKey": keys[0], "secondaryKey": keys[1]})
 
     @route("POST", f"{path}/regenerateKeys")
     def regenerate_keys(exchange: Exchange, endpoint: str) -> Reply:
         collection = kind.endpoints(exchange.workspace)
-        document = _find(exchange, collection, endpoint, "Endpoint")
+        document = _find(exchange, kind, endpoint)
         place = 1 if exchange.json().get("keyType") == "Secondary" else 0
         document["keys"][place] = exchange.json().get("keyValue") or _key()
         exchange.service.store.put(collection, endpoint, document)
-        return Reply(202, headers=_begin(exchange, kind.endpoint_operation))
+        return Reply(202, headers=_begin(exchange, kind.endpoint_operations)[0])
 
     @route("POST", f"{path}/token")
     def get_token(exchange: Exchange, endpoint: str) -> Reply:
-        _find(exchange, kind.endpoints(exchange.workspace), endpoint, "Endpoint")
+        _find(exchange, kind, endpoint)
         principal = exchange.service.directory.find(exchange.principal)
         assert principal is not None
         expiry = int(exchange.now) + _TOKEN_SECONDS
@@ -230,7 +297,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("GET", f"{path}/deployments")
     def list_deployments(exchange: Exchange, endpoint: str) -> Reply:
-        _find(exchange, kind.endpoints(exchange.workspace), endpoint, "Endpoint")
+        _find(exchange, kind, endpoint)
 
         def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
             return render_deployment(exchange, kind, endpoint, name, document)
@@ -239,27 +306,39 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("GET", f"{path}/deployments/{{name}}")
     def get_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
-        document = _find(exchange, kind.deployments(exchange.workspace, endpoint), name, "Deployment")
+        document = _find(exchange, kind, endpoint, name)
         return ok(render_deployment(exchange, kind, endpoint, name, document))
 
     @route("PUT", f"{path}/deployments/{{name}}")
     def put_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
         holder = exchange.workspace
-        _find(exchange, kind.endpoints(holder), endpoint, "Endpoint")
-        operation, sent = kind.deployment_operation, exchange.json()
-        reply, document = _put(exchange, kind.deployments(holder, endpoint), name, operation, sent)
+        if _read(exchange, kind.endpoints(holder), endpoint) is None:
+            raise _missing(exchange, kind, endpoint, below=True)
+        before = _read(exchange, kind.deployments(holder, endpoint), name)
+        failed = before is not None and _state(before, exchange.now, "") == "Failed"
+        if before and failed and not before["provisioned"] and kind.segment == ONLINE.segment:
+            text = "failed during initial provisioning and is in an unrecoverable state. Delete and re-create."
+            raise _refused(f"Specified deployment [{name}] {text}")
+        operations, sent = kind.deployment_operations, exchange.json()
+        reply, document = _put(exchange, kind.deployments(holder, endpoint), name, operations, sent)
         reply.body = render_deployment(exchange, kind, endpoint, name, document, listed=False)
         exchange.draws = "resource-requests"
         return reply
 
     @route("DELETE", f"{path}/deployments/{{name}}")
     def delete_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
-        collection = kind.deployments(exchange.workspace, endpoint)
-        return _delete(exchange, collection, name, kind.deployment_operation)
+        """Delete, unless it serves requests: that it is refused is documented, the words are not known."""
+        holder, collection = exchange.workspace, kind.deployments(exchange.workspace, endpoint)
+        parent = _read(exchange, kind.endpoints(holder), endpoint)
+        if parent is None or _read(exchange, collection, name) is None:
+            return _nothing_to_delete(exchange, kind, endpoint, name)
+        if (parent["sent"]["properties"].get("traffic") or {}).get(name):
+            raise _refused(f"Deployment {name} has traffic. Set its traffic to 0 before it is deleted.")
+        return _delete(exchange, collection, name, kind.deployment_operations)
 
     @route("POST", f"{path}/deployments/{{name}}/getLogs")
     def get_logs(exchange: Exchange, endpoint: str, name: str) -> Reply:
-        _find(exchange, kind.deployments(exchange.workspace, endpoint), name, "Deployment")
+        _find(exchange, kind, endpoint, name)
         return ok({"content": f"{name} of {endpoint}: the emulator runs no containers\n"})
 
     return kind
@@ -298,9 +377,23 @@ def _online_endpoint(exchange: Exchange, name: str, document: Document, ready: b
     }
 
 
-def _online_deployment(document: Document, ready: bool) -> Properties:
+# Which api-versions have which members, where records differ (recorded_shapes/*_endpoint.json).
+_WITH_PRIVATE_NETWORK_CONNECTION = {"2022-02-01-preview"}
+_WITHOUT_EGRESS_ACCESS = {"2022-05-01"}
+_WITHOUT_DATA_COLLECTOR = {"2022-02-01-preview", "2022-05-01"}
+_WITHOUT_DEPLOYMENT_CONFIGURATION = {"2022-02-01-preview", "2022-05-01"}
+
+
+def _online_deployment(exchange: Exchange, document: Document, ready: bool) -> Properties:
     """Probes and the request time-out show their defaults once the deployment is done."""
     sent = document["sent"]["properties"]
+    more: Properties = {}
+    if exchange.api_version in _WITH_PRIVATE_NETWORK_CONNECTION:
+        more["privateNetworkConnection"] = bool(sent.get("privateNetworkConnection"))
+    if exchange.api_version not in _WITHOUT_EGRESS_ACCESS:
+        more["egressPublicNetworkAccess"] = sent.get("egressPublicNetworkAccess") or "Enabled"
+    if exchange.api_version not in _WITHOUT_DATA_COLLECTOR:
+        more["dataCollector"] = sent.get("dataCollector")
     requests = {"maxQueueWait": "PT0S", "maxConcurrentRequestsPerInstance": 1}
     code = sent.get("codeConfiguration")
     variables = sent.get("environmentVariables") or {}
@@ -325,8 +418,7 @@ def _online_deployment(document: Document, ready: bool) -> Properties:
         "readinessProbe": sent.get("readinessProbe") or (_PROBE if ready else None),
         "instanceType": sent.get("instanceType"),
         "model": sent.get("model"),
-        "privateNetworkConnection": bool(sent.get("privateNetworkConnection")),
-        "egressPublicNetworkAccess": sent.get("egressPublicNetworkAccess") or "Enabled",
+        **more,
         "endpointComputeType": sent.get("endpointComputeType") or "Managed",
     }
 
@@ -334,8 +426,8 @@ def _online_deployment(document: Document, ready: bool) -> Properties:
 ONLINE = _register(
     Kind(
         "onlineEndpoints",
-        "oeidp",
-        "odidp",
+        ("oeidp", "oe"),
+        ("odidp", "od"),
         _online_endpoint,
         _online_deployment,
         {"type": "SystemAssigned"},
@@ -365,7 +457,7 @@ def _batch_endpoint(exchange: Exchange, name: str, document: Document, ready: bo
     }
 
 
-def _batch_deployment(document: Document, ready: bool) -> Properties:
+def _batch_deployment(exchange: Exchange, document: Document, ready: bool) -> Properties:
     sent = document["sent"]["properties"]
     level = sent.get("loggingLevel") or "Info"
     known = {
@@ -386,11 +478,23 @@ def _batch_deployment(document: Document, ready: bool) -> Properties:
     }
     sizes = sent.get("resources") or {}
     nodes = {"instanceCount": sizes.get("instanceCount") or 1, "instanceType": sizes.get("instanceType")}
-    more = {key: sent[key] for key in ("deploymentConfiguration",) if sent.get(key) is not None}
+    more = {"deploymentConfiguration": sent.get("deploymentConfiguration")}
+    if exchange.api_version in _WITHOUT_DEPLOYMENT_CONFIGURATION:
+        more = {}
     return {**known, "resources": {**nodes, "properties": sizes.get("properties") or None}, **more}
 
 
-BATCH = _register(Kind("batchEndpoints", "bebes", "bdbes", _batch_endpoint, _batch_deployment, {"type": "None"}, {}))
+BATCH = _register(
+    Kind(
+        "batchEndpoints",
+        ("bebes", "be"),
+        ("bdbes", "bd"),
+        _batch_endpoint,
+        _batch_deployment,
+        {"type": "None"},
+        {},
+    )
+)
 
 
 @route(
@@ -419,7 +523,7 @@ def _invoked(exchange: Exchange, kind: Kind) -> tuple[str, Document]:
     if place is None or holder is None or place["segment"] != kind.segment:
         raise gateway_error(404, "NotFound", f"There is no endpoint at {exchange.host}.")
     exchange.holder = holder
-    return place["endpoint"], _find(exchange, kind.endpoints(holder), place["endpoint"], "Endpoint")
+    return place["endpoint"], _find(exchange, kind, place["endpoint"])
 
 
 def _chosen(exchange: Exchange, kind: Kind, endpoint: str, shares: dict[str, int]) -> str:
@@ -429,7 +533,7 @@ def _chosen(exchange: Exchange, kind: Kind, endpoint: str, shares: dict[str, int
     if not shares:
         raise gateway_error(404, "NotFound", "No deployment gets traffic.")
     name = random.choices(list(shares), list(shares.values()))[0]  # noqa: S311 - traffic, not a secret
-    _find(exchange, kind.deployments(exchange.workspace, endpoint), name, "Deployment")
+    _find(exchange, kind, endpoint, name)
     return name
 
 

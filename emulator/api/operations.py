@@ -32,7 +32,8 @@ def begin(exchange: Exchange, kind: str, identifier: str, *, seconds: float, **o
 
 
 def _find(exchange: Exchange, identifier: str) -> dict[str, Any]:
-    return exchange.service.operations.find(identifier, exchange.query.get("s", ""), exchange.now)
+    kind = exchange.path.split("/")[-2]
+    return exchange.service.operations.find(kind, identifier, exchange.query.get("s", ""), exchange.now)
 
 
 def _soon(exchange: Exchange) -> dict[str, str]:
@@ -71,12 +72,14 @@ def operation_status(exchange: Exchange, identifier: str) -> Reply:
         path = path.replace("mfeOperationsStatus", "mfeOperationResults")
     status = operation["status"] if running else "Failed" if operation["error"] else "Succeeded"
     body: dict[str, Any] = {"id": f"{path}/{identifier}", "name": identifier, "status": status}
-    if kind in ("oe", "oeidp", "od", "odidp"):
+    if kind in ("oeidp", "odidp"):
         end = _NEVER if running else timestamp(operation["due"])
         body |= {"startTime": timestamp(operation["start"]), "endTime": end, "percentComplete": 0.0}
+    elif kind in ("oe", "od", "be", "bd"):
+        body |= {"startTime": timestamp(operation["start"]), "percentComplete": 0.0 if running else 100.0}
+        body |= {} if running else {"endTime": timestamp(operation["due"])}
     elif kind == "s" and not running:
-        start, end = (timestamp(int(operation[key])) for key in ("start", "due"))
-        body |= {"startTime": start, "endTime": end}
+        body |= {"startTime": timestamp(operation["start"]), "endTime": timestamp(int(operation["due"]))}
     if not running and operation["error"]:
         body["error"] = operation["error"]
     return ok(body, _soon(exchange) if running else None)

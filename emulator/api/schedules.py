@@ -10,7 +10,7 @@ import secrets
 import uuid
 from typing import Any
 
-from ..core.arm import Reply, created, modified, not_found_error
+from ..core.arm import Reply, created, modified, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
@@ -31,10 +31,20 @@ def _collection(holder: Holder) -> str:
 
 
 def _find(exchange: Exchange, name: str) -> Document:
-    schedule = exchange.service.store.get(_collection(exchange.workspace), name)
+    schedule = _read(exchange, name)
     if schedule is None:
-        raise not_found_error(f"Schedule {name} not found.", "ScheduleNotFound")
+        inner = {"code": "NotFound", "innerError": None}
+        raise provider_error(404, f"Resource Trigger {name} not found", inner=inner)
     return schedule
+
+
+def _read(exchange: Exchange, name: str) -> Document | None:
+    schedule = exchange.service.store.get(_collection(exchange.workspace), name)
+    return None if schedule is None or _gone(schedule, exchange.now) else schedule
+
+
+def _gone(schedule: Document, now: float) -> bool:
+    return schedule["gone"] is not None and schedule["gone"] <= now
 
 
 def _properties(exchange: Exchange, schedule: Document) -> dict[str, Any]:
@@ -56,8 +66,16 @@ def _properties(exchange: Exchange, schedule: Document) -> dict[str, Any]:
         "isEnabled": sent.get("isEnabled", True),
         "trigger": trigger,
         "action": action,
-        "provisioningState": "Succeeded" if ready else "Creating",
+        "provisioningState": _state(schedule, ready=ready),
     }
+
+
+def _state(schedule: Document, *, ready: bool) -> str:
+    if schedule["gone"] is not None:
+        return "Deleting"
+    if not ready:
+        return "Creating"
+    return "Failed" if schedule["error"] else "Succeeded"
 
 
 def _render(exchange: Exchange, name: str, schedule: Document) -> dict[str, Any]:
@@ -76,6 +94,8 @@ def list_schedules(exchange: Exchange) -> Reply:
     view = exchange.query.get("listViewType", "EnabledOnly")
 
     def wanted(_: str, schedule: Document) -> bool:
+        if _gone(schedule, exchange.now):
+            return False
         return view == "All" or schedule["sent"].get("isEnabled", True) == (view == "EnabledOnly")
 
     def render(_: Holder, name: str, schedule: Document) -> dict[str, Any]:
@@ -88,33 +108,47 @@ def list_schedules(exchange: Exchange) -> Reply:
 def put_schedule(exchange: Exchange, name: str) -> Reply:
     """Create or update a schedule: 201 both times, with nothing but the properties."""
     holder, service = exchange.workspace, exchange.service
-    before = service.store.get(_collection(holder), name)
+    before = _read(exchange, name)
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     schedule: Document = {
         "sent": exchange.json()["properties"],
         "ready": exchange.now + service.config.operation_seconds,
+        "gone": None,
+        "error": exchange.operation_error,
         "start": timestamp(exchange.now)[:_NO_ZONE],
         "systemData": {**system, **modified(exchange.author, exchange.now)},
     }
+    if before is None:
+        service.store.delete(_collection(holder), name)
     service.store.put(_collection(holder), name, schedule, exchange.now)
-    identifier = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    url = begin(
-        exchange,
-        "mfeOperationsStatus",
-        f"s:{holder.guid}:{identifier}",
-        seconds=service.config.operation_seconds,
-        status="Creating",
-        signed=False,
-    )
-    headers = {"Azure-AsyncOperation": url, "Location": exchange.url, "x-ms-async-operation-timeout": "PT30M"}
+    headers = {"Azure-AsyncOperation": _begin(exchange, "Creating"), "Location": exchange.url}
+    headers["x-ms-async-operation-timeout"] = "PT30M"
     return Reply(201, {"properties": _properties(exchange, schedule)}, headers)
+
+
+def _begin(exchange: Exchange, status: str) -> str:
+    identifier = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    name, seconds = f"s:{exchange.workspace.guid}:{identifier}", exchange.service.config.operation_seconds
+    return begin(exchange, "mfeOperationsStatus", name, seconds=seconds, status=status)
 
 
 @route("DELETE", _PATH)
 def delete_schedule(exchange: Exchange, name: str) -> Reply:
-    """Delete a schedule; how the service answers was not recorded."""
-    gone = exchange.service.store.delete(_collection(exchange.workspace), name)
-    return Reply(200 if gone else 204)
+    """Delete a schedule; only the end of the operation was recorded, the rest is as with other nouns.
+
+    Of one that is not there it is not known whether the answer is 204 or 404.
+    """
+    schedule = _read(exchange, name)
+    if schedule is None:
+        if exchange.service.turns.take("schedule to delete"):
+            _find(exchange, name)
+        return Reply(204)
+    url = _begin(exchange, "Deleting")
+    ends = exchange.now + exchange.service.config.operation_seconds
+    failed = {"error": exchange.operation_error, "ready": ends}
+    schedule.update(failed if exchange.operation_error else {"gone": ends})
+    exchange.service.store.put(_collection(exchange.workspace), name, schedule)
+    return Reply(202, headers={"Azure-AsyncOperation": url, "x-ms-async-operation-timeout": "PT30M"})
 
 
 @route("POST", f"{_PATH}/trigger")

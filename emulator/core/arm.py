@@ -29,6 +29,8 @@ class Reply:
     status: int = 200
     body: Any = NOTHING
     headers: dict[str, str] = field(default_factory=dict)
+    by_gateway: bool = False
+    """Whether ARM answered by itself, without asking the resource provider."""
 
     def encode(self) -> bytes:
         """Return the body's bytes."""

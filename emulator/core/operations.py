@@ -44,11 +44,16 @@ class Operations:
         path = f"/subscriptions/{holder.subscription}/providers/{PROVIDER}/locations/{holder.location}/{kind}"
         document = {"start": now, "due": now + seconds, "status": status, "path": path, "error": error, "polls": 0}
         self._store.put(_COLLECTION, identifier, {**document, "signed": signed}, now)
+        return self.url(path, identifier, now=now, api_version=api_version, signed=signed)
+
+    def url(self, path: str, identifier: str, *, now: float, api_version: str, signed: bool = True) -> str:
+        """Return a URL at which an operation is polled; that of its status and that of its result are signed apart."""
+        kind = path.rpartition("/")[2]
         query = {"api-version": api_version}
         if kind == "computeOperationsStatus":
             query["service"] = "new"
         if signed:
-            query |= {"t": str(int(now * 1e7)), "c": _certificate(), "s": self._signature(identifier)}
+            query |= {"t": str(int(now * 1e7)), "c": _certificate(), "s": self._signature(kind, identifier)}
             query["h"] = secrets.token_urlsafe(32)
         return f"{MANAGEMENT}{path}/{identifier}?{urlencode(query)}"
 
@@ -56,7 +61,7 @@ class Operations:
         """Return a URL without its signature, as it stands in the body of an endpoint."""
         return url.partition("&t=")[0]
 
-    def find(self, identifier: str, signature: str, now: float) -> dict[str, Any]:
+    def find(self, kind: str, identifier: str, signature: str, now: float) -> dict[str, Any]:
         """Return an operation that is polled, and whether it is `running`.
 
         Answers 404 if there is none, or 403 if the URL is not as it was handed out.
@@ -64,14 +69,14 @@ class Operations:
         document = self._store.get(_COLLECTION, identifier)
         if document is None:
             raise provider_error(404, f"Operation {identifier} not found.", code="NotFound")
-        if document["signed"] and not hmac.compare_digest(signature, self._signature(identifier)):
+        if document["signed"] and not hmac.compare_digest(signature, self._signature(kind, identifier)):
             raise gateway_error(403, "InvalidSignature", "The URL of the operation is not the one that was handed out.")
         document["polls"] += 1
         self._store.put(_COLLECTION, identifier, document)
         return {**document, "running": now < document["due"] or document["polls"] <= self._config.operation_polls}
 
-    def _signature(self, identifier: str) -> str:
-        return hmac.new(self._key, identifier.encode(), hashlib.sha256).hexdigest()
+    def _signature(self, kind: str, identifier: str) -> str:
+        return hmac.new(self._key, f"{kind}/{identifier}".encode(), hashlib.sha256).hexdigest()
 
 
 def _certificate() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from inspect import isawaitable
 
-from ..core.arm import MANAGEMENT, PROVIDER, Reply, ServiceError, gateway_error
+from ..core.arm import MANAGEMENT, PROVIDER, Reply, ServiceError, gateway_error, provider_error
 from ..core.calls import Call
 from ..core.directory import Principal, noun_of
 from ..core.versions import KNOWN
@@ -47,7 +47,8 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
     assert isinstance(reply, Reply)
     if exchange.draws is not None:
         extra = {f"x-ms-ratelimit-remaining-subscription-{exchange.draws}": "24"}
-    reply.headers = {"x-ms-response-type": "standard", **extra, **_correlation(exchange), **reply.headers}
+    standard = {} if reply.by_gateway else {"x-ms-response-type": "standard"}
+    reply.headers = {**standard, **extra, **_correlation(exchange), **reply.headers}
     return reply
 
 
@@ -100,8 +101,21 @@ def _place(exchange: Exchange, names: dict[str, str]) -> dict[str, str]:
         start = path.lower().index(_PROVIDER_PREFIX)
         whole = path[start:]
         own = "/".join(whole.split("/")[:_HOLDER_SEGMENTS])
-        exchange.holder = exchange.service.holders.require(own, whole, exchange.method)
+        try:
+            exchange.holder = exchange.service.holders.require(own, whole, exchange.method)
+        except ServiceError as error:
+            raise _no_workspace(exchange, error) from None
     return {name: value for name, value in names.items() if not name.endswith("_")}
+
+
+def _no_workspace(exchange: Exchange, by_gateway: ServiceError) -> ServiceError:
+    """Return the answer for what is in a workspace that is missing: ARM's own, or (seen as well) the provider's."""
+    if by_gateway.reply.body["error"]["code"] != "ParentResourceNotFound" or not exchange.service.turns.take(
+        "workspace"
+    ):
+        return by_gateway
+    inner = {"code": "NotFound", "innerError": {"code": "WorkspaceNotFound", "innerError": None}}
+    return provider_error(404, "Workspace not found.", inner=inner)
 
 
 def _correlation(exchange: Exchange) -> dict[str, str]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..connection import WorkspaceConnection
     from ..rest.client import WorkspaceClient
 
 
@@ -34,16 +33,14 @@ class AzureMachineLearningCreateComputeResourceOperator(CreateResourceOperator):
 
     A compute that exists is used, once its settings are compared with the ones asked for, defaults included.
 
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
     :param compute: a dict with the keys of AzureML's CLI v2 YAML for computes (``type`` ``amlcompute`` or
         ``computeinstance``); or a path to such YAML; or an azure-ai-ml compute; or a callable that returns one of them.
         Templated.
     :param on_difference: what to do if it exists with other settings: ``warn`` (in the log), ``error``, or ``update``
         (AzureML can change a cluster's scale; it refuses most else).
-    :param waiting: wait until it is provisioned.
-    :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how many seconds one try waits at most; None: for ever.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, id, type, status (provisioning state), state (of an instance), size, tags, studio_url.
     :raises SpecError: the SDK does not accept the spec, or the compute exists and differs; nothing was changed.
     :raises ProvisioningFailedError: Azure could not make it, e.g. for want of quota; with its reason.
@@ -57,24 +54,22 @@ class AzureMachineLearningCreateComputeResourceOperator(CreateResourceOperator):
         super().__init__(**kwargs)
         self.compute = sdk.field(compute)
 
-    def _load(self, context: Context, connection: WorkspaceConnection) -> tuple[Compute, dict[str, Any]]:
-        entity = self._load_entity(context, self.compute, "compute")
-        with sdk.quietly(), sdk.sdk_errors("compute"):
-            entity._set_full_subnet_name(connection.workspace.subscription_id, connection.workspace.resource_group)
-            return Compute(entity.name), entity._to_rest_object().as_dict()
+    def _entity(self, context: Context) -> Any:
+        return self._load_entity(context, self.compute, "compute")
+
+    def _resource(self, entity: Any) -> Compute:
+        return Compute(entity.name)
 
 
 class AzureMachineLearningDeleteComputeResourceOperator(DeleteResourceOperator):
     """
     Delete an AzureML compute, and wait until it is gone.
 
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
     :param compute_name: the compute's name. Templated.
     :param if_missing: what to do if there is none: ``ignore`` (with a warning in the log) or ``fail``.
-    :param waiting: wait until it is gone.
-    :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how many seconds one try waits at most; None: for ever.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, and status ``Deleted`` once it is gone.
     :raises NotFoundError: there is none, and ``if_missing`` is ``fail``.
     :raises ProvisioningFailedError: Azure could not delete it.
@@ -102,7 +97,7 @@ class SwitchComputeOperator(ResourceOperator):
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> Compute:
+    async def _begin(self, context: Context, client: WorkspaceClient) -> tuple[Compute, str]:
         compute = Compute(self.compute_name)
         if await self._must_act(compute, client):
             try:
@@ -112,7 +107,7 @@ class SwitchComputeOperator(ResourceOperator):
                 if await self._must_act(compute, client):
                     raise
             self.log.info("Asked the %s to %s.", compute, self.action)
-        return compute
+        return compute, self.wanted
 
     async def _must_act(self, compute: Compute, client: WorkspaceClient) -> bool:
         properties = (await compute.existing(client))["properties"]
@@ -129,12 +124,10 @@ class AzureMachineLearningStartComputeOperator(SwitchComputeOperator):
     """
     Start an AzureML compute instance, and wait until it runs. One that runs or is starting is left alone.
 
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
     :param compute_name: the instance's name. Templated.
-    :param waiting: wait until it runs.
-    :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how many seconds one try waits at most; None: for ever.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, id, type, status (provisioning state), state (``Running``), size, tags, studio_url.
     :raises NotFoundError: there is no such compute.
     :raises SpecError: it is not an instance.
@@ -149,12 +142,10 @@ class AzureMachineLearningStopComputeOperator(SwitchComputeOperator):
     """
     Stop an AzureML compute instance, and wait until it has stopped. One that has stopped or is stopping is left alone.
 
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
     :param compute_name: the instance's name. Templated.
-    :param waiting: wait until it has stopped.
-    :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how many seconds one try waits at most; None: for ever.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, id, type, status (provisioning state), state (``Stopped``), size, tags, studio_url.
     :raises NotFoundError: there is no such compute.
     :raises SpecError: it is not an instance.

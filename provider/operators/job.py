@@ -58,7 +58,7 @@ class JobOperator(WaitingOperator):
         if not self.waiting:
             return job.to_dict()
         trigger = AzureMachineLearningJobTrigger(
-            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields()
+            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields(context)
         )
         return self._finish(context, lambda: self._wait(trigger))
 
@@ -82,7 +82,7 @@ class JobOperator(WaitingOperator):
 
             canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
             what = "it was canceled" if canceled else "it could not be canceled, see the log"
-            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self.timeout:g} s; {what}.") from None
+            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self._patience}; {what}.") from None
         metrics, versions = self._ask(lambda client: _results(client, job))
         self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace

@@ -46,17 +46,15 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
     crash, goes on from the traffic that there is then. Ending the task leaves the traffic as it is. Where a check
     decides whether to go on, put several operators in a row with the check between them.
 
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
     :param endpoint_name: the endpoint's name. Templated.
     :param traffic: deployment -> percent of the requests; deployments that are not named get none. The sum is 100, or
         0 for no traffic at all. Templated.
     :param step: how many percent of the requests move at a time; None: all at once. An endpoint without traffic gets
         all of it at once too, as there is nothing to move.
     :param step_interval: seconds from one step to the next.
-    :param waiting: wait until it is in force.
-    :param deferrable: wait in the triggerer, also between steps; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how many seconds one try waits at most for a step to be in force; None: for ever.
-    :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: a dict: name, id, status (provisioning state), tags, studio_url, scoring_uri, traffic.
     :raises SpecError: the percentages do not add up, or the endpoint is being deleted; nothing was changed.
     :raises NotFoundError: there is no such endpoint, or it lacks a deployment that the traffic names.
@@ -81,7 +79,7 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         self.step = step
         self.step_interval = step_interval
 
-    async def _begin(self, context: Context, client: WorkspaceClient) -> Endpoint:
+    async def _begin(self, context: Context, client: WorkspaceClient) -> tuple[Endpoint, str]:
         goal = self._check()
         endpoint = Endpoint(endpoint_name=self.endpoint_name)
         body = await endpoint.existing(client)
@@ -97,7 +95,7 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
             TaskRun(context).remember(next_step_at=0.0 if shares == goal else time.time() + self.step_interval)
             await self._change(context, client, endpoint, "PUT", json=_with_traffic(body, shares))
             self.log.info("Traffic of the %s: %s.", endpoint, shares)
-        return endpoint
+        return endpoint, self.wanted
 
     def _check(self) -> dict[str, int]:
         if self.step is not None and not (isinstance(self.step, int) and 1 <= self.step <= 100):
@@ -110,8 +108,8 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
     def _next_step_at(context: Context) -> float:
         return float(TaskRun(context).remember().get("next_step_at") or 0.0)
 
-    def _trigger(self, context: Context, resource: Resource) -> AzureMachineLearningResourceTrigger:
-        trigger = super()._trigger(context, resource)
+    def _trigger(self, context: Context, resource: Resource, state: str) -> AzureMachineLearningResourceTrigger:
+        trigger = super()._trigger(context, resource, state)
         if (wait := self._next_step_at(context) - time.time()) > 0:
             trigger.not_before = self._next_step_at(context)
             trigger.deadline = None if trigger.deadline is None else trigger.deadline + wait

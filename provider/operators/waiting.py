@@ -1,4 +1,4 @@
-"""What the operators share that start something which takes a while."""
+"""Base of operators that start something long and wait for its end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
+from ..arguments import check_seconds
 from ..errors import TransientError
 from ..triggers.base import found_or_raise
 from .base import AzureMachineLearningBaseOperator
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from ..connection import WorkspaceConnection
     from ..rest.client import WorkspaceClient
     from ..triggers.base import AzureMachineLearningTrigger
 
@@ -29,11 +29,16 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
     """
     Starts something, and waits for its end in the triggerer or in the worker.
 
+    Airflow's own ``execution_timeout`` holds for a whole try, deferred or not: Airflow itself counts it anew in each
+    worker and not at all in the triggerer, so here it is part of the deadline that the trigger keeps.
+
     :param waiting: wait for the end; otherwise the task succeeds as soon as it has started it.
     :param deferrable: wait in the triggerer, without a worker slot. Airflow's ``[operators] default_deferrable`` if
         None.
-    :param poll_interval: seconds between two looks.
-    :param timeout: how long one try waits, in seconds; None: for ever.
+    :param poll_interval: seconds between two checks.
+    :param timeout: how many seconds one try waits at most; None: for ever, or until ``execution_timeout``.
+    :raises SpecError: (in the DAG file) an argument is none of what it can be.
+    :raises WaitTimeoutError: the end did not come within ``timeout`` or ``execution_timeout``.
     """
 
     def __init__(
@@ -50,38 +55,62 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         self.deferrable = (
             conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
         )
+        check_seconds("poll_interval", poll_interval)
+        check_seconds("timeout", timeout, optional=True)
         self.poll_interval = poll_interval
         self.timeout = timeout
 
     def _wait(self, trigger: AzureMachineLearningTrigger) -> Any:
         """
-        Return what a trigger finds; if that is not there at the first look, defer or go on looking here.
+        Return what a trigger finds; if that is not there at the first check, defer or go on checking here.
 
         :raises TaskDeferred: it goes on in ``execute_complete``.
         :raises AzureMachineLearningError: what the trigger met instead; WaitTimeoutError if that is nothing in time.
         """
-        connection = self.hook.get_workspace_connection()
         if not self.deferrable:
-            return asyncio.run(_look(connection, trigger, until_found=True))
-        if (found := asyncio.run(_look(connection, trigger, until_found=False))) is not None:
-            return found
-        return self.defer(trigger=trigger, method_name="execute_complete")
+            return self._ask(trigger.wait, retry=False)
+        try:
+            found = self._ask(trigger.look, retry=False)
+        except TransientError as error:
+            log.warning("%s Checking again.", error)
+            found = None
+        return found if found is not None else self.defer(trigger=trigger, method_name="execute_complete")
 
-    def _waiting_fields(self) -> dict[str, Any]:
+    def _waiting_fields(self, context: Context) -> dict[str, Any]:
         """Return the fields that every trigger has."""
-        return {
-            "conn_id": self.conn_id,
-            "poll_interval": self.poll_interval,
-            "deadline": None if self.timeout is None else time.time() + self.timeout,
-        }
+        return {"conn_id": self.conn_id, "poll_interval": self.poll_interval, "deadline": self._deadline(context)}
 
-    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]]) -> Any:
-        from ..rest.client import WorkspaceClient
+    def _deadline(self, context: Context) -> float | None:
+        """
+        Return when this try is to end, in seconds since the epoch; None: never.
 
-        connection = self.hook.get_workspace_connection()
+        ``timeout`` counts from now. ``execution_timeout`` counts from the begin of the try, which Airflow keeps over
+        deferrals.
+        """
+        ends = [] if self.timeout is None else [time.time() + self.timeout]
+        if self.execution_timeout is not None:
+            began = getattr(context["ti"], "start_date", None)
+            ends.append((began.timestamp() if began else time.time()) + self.execution_timeout.total_seconds())
+        return min(ends, default=None)
+
+    @property
+    def _patience(self) -> str:
+        """How long a try waits, for messages."""
+        limits = [] if self.timeout is None else [(self.timeout, "timeout")]
+        if self.execution_timeout is not None:
+            limits.append((self.execution_timeout.total_seconds(), "execution_timeout"))
+        seconds, name = min(limits)
+        return f"{seconds:g} s ({name})"
+
+    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]], *, retry: bool = True) -> Any:
+        """
+        Return what a question to the workspace is answered.
+
+        :param retry: whether requests are repeated when the service is busy.
+        """
 
         async def ask() -> Any:
-            async with WorkspaceClient(connection) as client:
+            async with self.hook.client(retry=retry) as client:
                 return await question(client)
 
         return asyncio.run(ask())
@@ -97,16 +126,3 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         :param found: returns what the trigger found, or raises what it met.
         """
         raise NotImplementedError
-
-
-async def _look(connection: WorkspaceConnection, trigger: AzureMachineLearningTrigger, *, until_found: bool) -> Any:
-    from ..rest.client import WorkspaceClient
-
-    async with WorkspaceClient(connection, retry=False) as client:
-        if until_found:
-            return await trigger.wait(client)
-        try:
-            return await trigger.look(client)
-        except TransientError as error:
-            log.warning("%s Looking again.", error)
-            return None

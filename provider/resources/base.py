@@ -1,4 +1,4 @@
-"""What takes Azure a while to make, change or delete: where it is, how it stands, what differs from a spec."""
+"""What Azure takes a while to make, change or delete: where it is, how it stands, how a spec becomes one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import AzureMachineLearningError, NotFoundError, ProvisioningFailedError, SpecError
+from ..errors import NotFoundError, ProvisioningFailedError, SpecError
+from ..references import check_references
 from ..rest.states import provisioning_failed, same_state
+from .comparison import differences, taken_out
+from .operations import check_operation
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
+    from ..errors import RequestRefusedError
+    from ..hook import AzureMachineLearningHook
     from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
@@ -20,13 +25,23 @@ DELETED = "Deleted"
 
 
 class Resource(ABC):
-    """A compute, endpoint or deployment. Its text names it in messages: ``compute 'cpu'``."""
+    """
+    A compute, endpoint, deployment or schedule: all that is particular to one noun is said in its class.
+
+    Its text names it in messages: ``compute 'cpu'``.
+    """
 
     __slots__ = ()
     # What can be waited for.
     states: ClassVar[tuple[str, ...]] = (PROVISIONED, DELETED)
     # What ARM wants to know of a deletion.
     delete_params: ClassVar[dict[str, str] | None] = None
+    # What ARM wants to know for a list that leaves none out.
+    list_params: ClassVar[tuple[tuple[str, str], ...]] = ()
+    # Properties that an update keeps where the spec has none, because others than the spec set them.
+    kept: ClassVar[tuple[str, ...]] = ()
+    # Settings that a spec may have -> what the service takes without them; see `taken_out`.
+    defaults: ClassVar[dict[str, Any]] = {}
 
     @property
     @abstractmethod
@@ -38,6 +53,11 @@ class Resource(ABC):
     def api_version(self) -> str:
         """The api-version of the bodies that azure-ai-ml writes for it."""
 
+    @property
+    @abstractmethod
+    def noun(self) -> str:
+        """What it is, for messages: ``compute``."""
+
     @abstractmethod
     def url(self, connection: WorkspaceConnection) -> str:
         """Return its page in studio."""
@@ -46,9 +66,79 @@ class Resource(ABC):
     def facts(self, connection: WorkspaceConnection, body: dict[str, Any]) -> dict[str, Any]:
         """Return what operators and sensors say of it."""
 
+    # A spec becomes one: check, write, compare
+
+    async def check_spec(self, client: WorkspaceClient, entity: Any) -> None:
+        """
+        Look for what a spec names, before anything is uploaded or made.
+
+        :param entity: the spec as the SDK's entity.
+        :raises SpecError: something of it does not exist, or is being deleted.
+        :raises NotFoundError: what it would be part of does not exist.
+        """
+        await check_references(client, entity, noun=self.noun)
+
     @abstractmethod
-    async def reason(self, client: WorkspaceClient, body: dict[str, Any]) -> str:
+    def write(self, hook: AzureMachineLearningHook, entity: Any) -> dict[str, Any]:
+        """
+        Return the body that ARM wants, as the SDK writes it; code and models that the spec holds are uploaded.
+
+        :raises SpecError: the SDK does not accept the spec.
+        """
+
+    def differences(self, found: dict[str, Any], body: dict[str, Any]) -> list[str]:
+        """
+        Return where it differs from what a spec asks for, taken-out settings included.
+
+        Tags that the spec does not have are no difference: Azure Policy, and people, add tags to resources.
+
+        :param found: it as ARM describes it.
+        :param body: what the spec makes.
+        """
+        tags, identity = body.get("tags") or {}, body.get("identity") or {}
+        # A description or a tag that is not there is empty; other things that ARM does not say, it only does not say.
+        said = {**found["properties"], "description": found["properties"].get("description") or ""}
+        differ = differences(body["properties"], said)
+        differ += differences(tags, {**dict.fromkeys(tags, ""), **(found.get("tags") or {})}, "tags")
+        differ += differences(_identity(identity), _identity(found.get("identity") or {}), "identity")
+        return differ + taken_out(body, found, self.defaults)
+
+    def updated(self, found: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Return the body of an update: a PUT replaces, but location, other tags and what is ``kept`` are to stay.
+
+        :param found: it as ARM describes it.
+        :param body: what the spec makes.
+        """
+        properties = dict(body["properties"])
+        for key in self.kept:
+            if not properties.get(key) and (now := found["properties"].get(key)):
+                properties[key] = now
+        tags = {**(found.get("tags") or {}), **(body.get("tags") or {})}
+        return {
+            **body,
+            "properties": properties,
+            "tags": tags,
+            "location": body.get("location") or found.get("location"),
+        }
+
+    async def created(self, client: WorkspaceClient, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the body of a first PUT: ARM wants a location; it is the workspace's if the spec has none."""
+        return body if body.get("location") else {**body, "location": (await client.get_workspace())["location"]}
+
+    def must_be_made_anew(self, refused: RequestRefusedError) -> bool:  # noqa: ARG002
+        """Return whether the refusal of an update says that only deleting it and making it anew helps."""
+        return False
+
+    # How it stands
+
+    def tags(self, body: dict[str, Any]) -> dict[str, str]:
+        """Return its tags."""
+        return body.get("tags") or {}
+
+    async def reason(self, client: WorkspaceClient, body: dict[str, Any]) -> str:  # noqa: ARG002
         """Return why Azure failed, in its own words; empty if it does not say."""
+        return ""
 
     def standing(self, body: dict[str, Any]) -> list[str]:
         """Return the states that it is in: the provisioning state, and its own if it has one."""
@@ -95,72 +185,65 @@ class Resource(ABC):
         """Return the error that says that it does not exist."""
         return NotFoundError(f"There is no {self} in workspace {client.connection.workspace.label}.")
 
+    def deleting(self, body: dict[str, Any]) -> bool:
+        """Return whether it is being deleted."""
+        return same_state(body["properties"].get("provisioningState"), "Deleting")
+
     def refuse_if_deleting(self, body: dict[str, Any]) -> None:
         """
         Let what is about to go alone.
 
         :raises SpecError: it is being deleted.
         """
-        if same_state(body["properties"].get("provisioningState"), "Deleting"):
+        if self.deleting(body):
             raise SpecError(f"The {self} is being deleted. Wait until it is gone. Nothing was changed.")
 
-    async def check(self, client: WorkspaceClient, wanted: str, seen: set[str]) -> dict[str, Any] | None:
+    async def refuse_to_delete(self, client: WorkspaceClient) -> None:  # noqa: B027 - most nouns have no reason
+        """
+        Say why it is not to be deleted now.
+
+        :raises SpecError: it is in use.
+        """
+
+    async def check(
+        self, client: WorkspaceClient, wanted: str, seen: set[str], *, operation: str | None = None
+    ) -> dict[str, Any] | None:
         """
         Return its facts if it is in the wanted state, or None while it is not.
 
         :param wanted: one of ``states``; of what is deleted the facts are its name and status.
-        :param seen: states met so far, so that each change is logged once.
+        :param seen: states met so far, so that each change is logged once, and operations that are known to be done.
+        :param operation: URL of the operation that is to bring it there. While that goes on the resource itself is not
+            asked: it may still show the state from before.
         :raises NotFoundError: it does not exist, and Deleted is not what is wanted.
         :raises ProvisioningFailedError: it is in a state that it does not leave by itself; with Azure's own reason.
         """
-        if (body := await self.find(client)) is None:
-            if wanted == DELETED:
-                return self.gone
-            raise self.missing(client)
-        states = self.standing(body)
+        failure = ""
+        if operation is not None and operation not in seen:
+            outcome = await check_operation(client, operation)
+            if outcome is None:
+                if operation + " goes on" not in seen:
+                    seen.add(operation + " goes on")
+                    log.info("Azure is at work on the %s.", self)
+                return None
+            seen.add(operation)
+            failure = outcome
+        body = await self.find(client)
+        states = self.standing(body) if body is not None else [DELETED]
         if (text := ", ".join(states)) not in seen:
             seen.add(text)
             log.info("The %s is %s.", self, text)
-        if any(provisioning_failed(state) for state in states):
-            reason = await self.reason(client, body)
-            raise ProvisioningFailedError(f"The {self} is {text}. {reason} See {self.url(client.connection)}")
+        if failure or (body is not None and any(provisioning_failed(state) for state in states)):
+            why = " ".join(filter(None, [failure or await self.reason(client, body or {}), f"The {self} is {text}."]))
+            raise ProvisioningFailedError(f"{why} See {self.url(client.connection)}")
+        if body is None:
+            if wanted == DELETED:
+                return self.gone
+            raise self.missing(client)
         return self.facts(client.connection, body) if any(same_state(state, wanted) for state in states) else None
 
 
-async def operation_error(client: WorkspaceClient, url: str) -> str:
-    """
-    Return why a long-running operation failed, in Azure's own words; empty if it cannot be learned.
-
-    :param url: of the operation, as the answer to the call that began it gave it (``Azure-AsyncOperation``).
-    """
-    try:
-        body = await client.request("GET", url)
-    except AzureMachineLearningError as refusal:
-        log.info("The operation does not say why: %s", refusal)
-        return ""
-    return error_text(body) if isinstance(body.get("error"), dict) else ""
-
-
-def error_text(body: dict[str, Any]) -> str:
-    """Return ``code: message`` of an ARM error body."""
-    from ..rest.transport import describe_error
-
-    return ": ".join(describe_error(body))
-
-
-def differences(asked: Any, found: Any, path: str = "") -> list[str]:
-    """
-    Return where a resource differs from what a spec asks for; what the service does not say, it does not differ in.
-
-    Text is compared without case: the service writes sizes and enumerations its own way. Secrets are left out.
-    """
-    if isinstance(asked, dict) and isinstance(found, dict):
-        return [
-            difference
-            for key, value in asked.items()
-            if "password" not in key.lower() and "key" not in key.lower()
-            for difference in differences(value, found.get(key), f"{path}.{key}".strip("."))
-        ]
-    if found is None or asked is None or str(asked).lower() == str(found).lower():
-        return []
-    return [f"{path} is {'empty' if found == '' else found}, not {asked}"]
+def _identity(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what of an identity a spec says: not what the service adds, such as the ids of its principals."""
+    users = sorted(str(name).lower() for name in identity.get("userAssignedIdentities") or {})
+    return {**({"type": identity["type"]} if identity.get("type") else {}), **({"users": users} if users else {})}

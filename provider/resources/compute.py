@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .. import sdk
 from ..links import resource_url
-from .base import DELETED, PROVISIONED, Resource, error_text
+from .base import DELETED, PROVISIONED, Resource
+from .operations import error_text
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
+    from ..hook import AzureMachineLearningHook
     from ..rest.client import WorkspaceClient
 
 
@@ -21,9 +24,28 @@ class Compute(Resource):
 
     states: ClassVar[tuple[str, ...]] = (PROVISIONED, "Running", "Stopped", DELETED)
     delete_params: ClassVar[dict[str, str] | None] = {"underlyingResourceAction": "Delete"}
+    # Source: azure-ai-ml's models of clusters and instances, and what the service was recorded to answer without them.
+    defaults: ClassVar[dict[str, Any]] = {
+        "properties.description": "",
+        "properties.properties.vmPriority": "Dedicated",
+        "properties.properties.subnet": None,
+        "properties.properties.userAccountCredentials.adminUserName": None,
+        "properties.properties.sshSettings.adminPublicKey": None,
+        "properties.properties.sshSettings.sshPublicAccess": "Disabled",
+        "properties.properties.idleTimeBeforeShutdown": None,
+        "properties.properties.schedules.computeStartStop": None,
+        "properties.properties.setupScripts": None,
+        "properties.properties.customServices": None,
+        "properties.properties.personalComputeInstanceSettings": None,
+    }
 
     def __str__(self) -> str:
         return f"compute {self.name!r}"
+
+    @classmethod
+    def at(cls, collection: str, name: str) -> Compute:  # noqa: ARG003
+        """Return what is at a ``path``."""
+        return cls(name)
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -34,6 +56,19 @@ class Compute(Resource):
     def api_version(self) -> str:
         """The api-version of the bodies that azure-ai-ml writes for it."""
         return "2023-08-01-preview"
+
+    @property
+    def noun(self) -> str:
+        """What it is, for messages."""
+        return "compute"
+
+    def write(self, hook: AzureMachineLearningHook, entity: Any) -> dict[str, Any]:
+        """Return the body that ARM wants."""
+        workspace = hook.get_workspace_connection().workspace
+        with sdk.quietly(), sdk.sdk_errors("compute"):
+            entity._set_full_subnet_name(workspace.subscription_id, workspace.resource_group)
+            body: dict[str, Any] = entity._to_rest_object().as_dict()
+            return body
 
     def url(self, connection: WorkspaceConnection) -> str:
         """Return its page in studio."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from .. import sdk
+from ..arguments import check_choice
 from ..errors import SpecError
 from ..links import resource_url
-from .base import Resource, operation_error
+from .base import Resource
+from .operations import check_operation
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
+    from ..errors import RequestRefusedError
+    from ..hook import AzureMachineLearningHook
     from ..rest.client import WorkspaceClient
 
 EndpointType = Literal["online", "batch"]
@@ -21,14 +26,7 @@ _SDK_API_VERSIONS = {
 }
 
 
-def check_endpoint_type(endpoint_type: str) -> None:
-    """
-    Say what is wrong with an endpoint type.
-
-    :raises SpecError: it is neither ``online`` nor ``batch``.
-    """
-    if endpoint_type not in _SDK_API_VERSIONS:
-        raise SpecError(f"endpoint_type is {endpoint_type!r}; it can be 'online' or 'batch'.")
+ENDPOINT_TYPES = tuple(_SDK_API_VERSIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +43,19 @@ class Endpoint(Resource):
     endpoint_type: str = "online"
     deployment_name: str | None = None
 
+    # Traffic, and a batch endpoint's default deployment, are set by operators of their own.
+    kept: ClassVar[tuple[str, ...]] = ("traffic", "mirrorTraffic", "defaults")
+    # Source: azure-ai-ml's models of endpoints, and what the service was recorded to answer without them.
+    defaults: ClassVar[dict[str, Any]] = {
+        "properties.description": "",
+        "properties.compute": None,
+        "properties.publicNetworkAccess": "Enabled",
+    }
+
     def __post_init__(self) -> None:
-        check_endpoint_type(self.endpoint_type)
+        if self.endpoint_type not in ENDPOINT_TYPES:
+            check_choice("endpoint_type", self.endpoint_type, ENDPOINT_TYPES)
+            raise SpecError(f"endpoint_type is {self.endpoint_type!r}, a template that was not rendered.")
 
     def __str__(self) -> str:
         deployment = f"deployment {self.deployment_name!r} of " if self.deployment_name else ""
@@ -74,6 +83,53 @@ class Endpoint(Resource):
     def api_version(self) -> str:
         """The api-version of the bodies that azure-ai-ml writes for it."""
         return _SDK_API_VERSIONS[self.endpoint_type][1 if self.deployment_name else 0]
+
+    @property
+    def noun(self) -> str:
+        """What it is, for messages."""
+        return f"{self.endpoint_type} {'deployment' if self.deployment_name else 'endpoint'}"
+
+    async def check_spec(self, client: WorkspaceClient, entity: Any) -> None:
+        """Look for what a spec names, and for the endpoint that a deployment is of."""
+        if self.deployment_name:
+            await self.endpoint.existing(client)
+        # Not super(): a dataclass with slots is another class than the one that it would look in.
+        await Resource.check_spec(self, client, entity)
+
+    def write(self, hook: AzureMachineLearningHook, entity: Any) -> dict[str, Any]:
+        """Return the body that ARM wants; a deployment's code and model are uploaded."""
+        connection = hook.get_workspace_connection()
+        if self.deployment_name:
+            with sdk.quietly(), sdk.sdk_errors("deployment", connection), hook.ml_client() as ml:
+                return sdk.arm_body(getattr(ml, f"{self.endpoint_type}_deployments"), entity)
+        with sdk.quietly(), sdk.sdk_errors("endpoint"):
+            write = getattr(entity, f"_to_rest_{self.endpoint_type}_endpoint", None)
+            if write is None:
+                raise SpecError(f"A {type(entity).__name__} is not of endpoint_type {self.endpoint_type!r}.")
+            body: dict[str, Any] = write(location=None).as_dict()
+        if compute := body["properties"].get("compute"):
+            own = f"{connection.workspace.id}/computes/{compute}"
+            body["properties"]["compute"] = compute if "/" in compute else own
+        return body
+
+    def must_be_made_anew(self, refused: RequestRefusedError) -> bool:
+        """Return whether this is what the service says of a deployment whose first provisioning failed."""
+        return bool(self.deployment_name) and "unrecoverable state" in str(refused)
+
+    async def refuse_to_delete(self, client: WorkspaceClient) -> None:
+        """
+        Say that a deployment has traffic: the service does not delete such a one.
+
+        :raises SpecError: it has.
+        """
+        if self.deployment_name and self.endpoint_type == "online":
+            body = await self.endpoint.find(client)
+            share = ((body or {}).get("properties", {}).get("traffic") or {}).get(self.deployment_name)
+            if share:
+                raise SpecError(
+                    f"The {self} gets {share} % of the requests: give them to others first, with "
+                    "AzureMachineLearningSetEndpointTrafficOperator. Nothing was deleted."
+                )
 
     def url(self, connection: WorkspaceConnection) -> str:
         """Return its page in studio: a deployment's is the endpoint's."""
@@ -103,4 +159,4 @@ class Endpoint(Resource):
         The resource keeps the operation's URL, but without the signature that ARM gives such URLs since 2024.
         """
         url = (body["properties"].get("properties") or {}).get("AzureAsyncOperationUri")
-        return await operation_error(client, url) if url else ""
+        return (await check_operation(client, url) or "") if url else ""

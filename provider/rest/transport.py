@@ -23,17 +23,9 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError
 
-from ..errors import (
-    AuthenticationError,
-    AzureMachineLearningError,
-    ConnectionConfigurationError,
-    NotFoundError,
-    PermissionDeniedError,
-    RequestRefusedError,
-    TransientError,
-)
-from ..sign_in import METHODS
-from .read_budget import read_budget, retry_after
+from ..errors import TransientError
+from .read_budget import read_budget
+from .refusals import path_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,15 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 USER_AGENT = f"airflow-provider-azureml/{version('airflow-provider-azureml')}"
-
-# What ARM itself answers where the resource provider is not even asked: recorded_shapes, "workspace missing".
-_MISSING_SCOPES = {
-    "ResourceNotFound",
-    "ParentResourceNotFound",
-    "ResourceGroupNotFound",
-    "SubscriptionNotFound",
-    "InvalidSubscriptionId",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +71,7 @@ class _RetryPolicy(AsyncRetryPolicy[Any, Any]):
         if again and len(settings["history"]) > 1:
             url = settings["history"][-1].http_request.url
             what = type(error).__name__ if error is not None else f"{response.http_response.status_code}"
-            log.warning("%s answered %s with %s; trying again.", urlsplit(url).hostname, _path(url), what)
+            log.warning("%s answered %s with %s; trying again.", urlsplit(url).hostname, path_of(url), what)
         return again
 
 
@@ -168,14 +151,14 @@ class Transport:
             raise self._connection.sign_in_refused(error) from None
         except AzureError as error:
             raise TransientError(
-                f"{self._connection.who}: {method} {_path(url)} got no answer from {urlsplit(url).hostname}: "
+                f"{self._connection.who}: {method} {path_of(url)} got no answer from {urlsplit(url).hostname}: "
                 f"{_first_lines(error)}",
             ) from error
         try:
             body = jsonlib.loads(text) if text else None
         except ValueError:
             if status < 300:
-                what = f"{method} {_path(url)} got an answer cut short."
+                what = f"{method} {path_of(url)} got an answer cut short."
                 raise TransientError(f"{self._connection.who}: {what}") from None
             body = None
         if status < 300:
@@ -189,55 +172,6 @@ class Transport:
         async with response:
             text = response.content.decode()  # it is read already; read() fails on an empty body
         return response.status_code, text, {name.lower(): value for name, value in response.headers.items()}
-
-
-def refusal(
-    connection: WorkspaceConnection, method: str, url: str, status: int, body: Any, headers: Any
-) -> AzureMachineLearningError:
-    """
-    Return the error that fits an answer of 400 or more.
-
-    :param body: the answer's JSON, or None.
-    :param headers: by lower-case name.
-    """
-    code, reason = describe_error(body)
-    what = f"{connection.who}: {method} {_path(url)} was answered with {status} {code}: {reason}"
-    if status == 401:
-        return AuthenticationError(f"{what} {METHODS[connection.sign_in.method]}")
-    if status == 403:
-        return PermissionDeniedError(
-            f"{what} Give {connection.sign_in.principal} a role on the workspace that allows this, e.g. "
-            "AzureML Data Scientist."
-        )
-    if status == 404 and code in _MISSING_SCOPES:
-        return ConnectionConfigurationError(
-            f"{connection.who}: there is no workspace {connection.workspace.id} ({reason}) "
-            "Check subscription, resource group and workspace in the connection."
-        )
-    if status == 404:
-        return NotFoundError(what)
-    if status in (408, 429) or status >= 500:
-        return TransientError(what, retry_after=retry_after(headers))
-    return RequestRefusedError(what, status=status)
-
-
-def describe_error(body: Any) -> tuple[str, str]:
-    """
-    Return code and text of an ARM error body.
-
-    AzureML says the real reason in ``details[]`` (recorded_shapes/README.md, "Errors"), so those are part of the text.
-    """
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return "", "no reason given."
-    texts = [error.get("message"), *(detail.get("message") for detail in error.get("details") or ())]
-    unique = dict.fromkeys(str(text).strip() for text in texts if text)
-    return str(error.get("code") or ""), " ".join(unique) or "no reason given."
-
-
-def _path(url: str) -> str:
-    """Return a URL without host and query, which may hold a signature."""
-    return "/" + url.split("?")[0].split("://", 1)[-1].partition("/")[2]
 
 
 def _first_lines(error: BaseException) -> str:

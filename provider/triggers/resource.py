@@ -1,4 +1,4 @@
-"""Waiting for the state of a compute, endpoint or deployment."""
+"""Waiting for the state of a compute, endpoint, deployment or schedule."""
 
 from __future__ import annotations
 
@@ -17,42 +17,54 @@ if TYPE_CHECKING:
 
 class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
     """
-    Fires when a compute, endpoint or deployment is in a state.
+    Fires when a compute, endpoint, deployment or schedule is in a state.
 
     :param path: where it is below the workspace: ``["computes", "cpu"]``,
         ``["onlineEndpoints", "fraud", "deployments", "blue"]``.
     :param state: ``Succeeded`` (provisioned), ``Deleted``, or an instance's ``Running`` or ``Stopped``.
     :param not_before: do not look before this time, in seconds since the epoch; None: at once.
+    :param operation: URL of the operation that is to bring it there; None: look at the resource alone. It works for
+        whoever may act in the workspace, and for nobody else.
     """
 
-    def __init__(self, *, path: Sequence[str], state: str, not_before: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        path: Sequence[str],
+        state: str,
+        not_before: float | None = None,
+        operation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.path = list(path)
         self.state = state
         self.not_before = not_before
+        self.operation = operation
         self._seen: set[str] = set()
 
     def _fields(self) -> dict[str, Any]:
-        return {**super()._fields(), "path": self.path, "state": self.state, "not_before": self.not_before}
+        own = {"path": self.path, "state": self.state, "not_before": self.not_before, "operation": self.operation}
+        return {**super()._fields(), **own}
 
     def question(self) -> Question:
         """Return what is waited for; a list of computes, endpoints or deployments tells their states."""
         from ..waiting.plan import Listing, Question
 
+        resource = self._resource()
         return Question(
-            Listing(tuple(self.path[:-1])),
+            Listing(tuple(self.path[:-1]), resource.list_params),
             self.path[-1],
-            tells=lambda item: item is None or self._resource().may_be(item, self.state),
+            tells=lambda item: item is None or resource.may_be(item, self.state),
         )
 
     async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return its facts, or None while it is in another state, or while it is too early."""
         if self.not_before is not None and time.time() < self.not_before:
             return None
-        return await self._resource().check(client, self.state, self._seen)
+        return await self._resource().check(client, self.state, self._seen, operation=self.operation)
 
     def _resource(self) -> Resource:
-        from ..resources.compute import Compute
-        from ..resources.endpoint import Endpoint
+        from ..resources.nouns import resource_at
 
-        return Compute(self.path[1]) if self.path[0] == "computes" else Endpoint.at(*self.path)
+        return resource_at(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_azureml.provider.errors import (
+    ConnectionConfigurationError,
     NotFoundError,
     ProvisioningFailedError,
     SpecError,
@@ -29,6 +31,8 @@ from airflow_provider_azureml.provider.operators.traffic import (
 )
 from airflow_provider_azureml.provider.resources.endpoint import Endpoint
 from airflow_provider_azureml.sensors import AzureMachineLearningEndpointSensor as EndpointSensor
+
+from .conftest import TaskRunner
 
 FAST = {"poll_interval": 0.1}
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in place"])
@@ -91,8 +95,14 @@ def test_an_endpoint_and_a_deployment_are_made_and_waited_for(
     assert azureml_emulator.unknown_routes == []
 
 
-def test_a_kubernetes_endpoint_names_its_compute(ws, task, found):
-    task(Create, endpoint={"name": "fraud", "compute": "azureml:k8s"}, **FAST).run()
+def test_a_kubernetes_endpoint_names_its_compute(ws, task, ask, found, azureml_emulator):
+    spec = {"name": "fraud", "compute": "azureml:k8s"}
+    with pytest.raises(SpecError, match="The online endpoint's compute 'k8s' does not exist in workspace"):
+        task(Create, endpoint=spec, **FAST).run()
+    assert not azureml_emulator.calls("PUT", "/onlineEndpoints/")
+    cluster = {"location": "westeurope", "properties": {"computeType": "AmlCompute", "properties": {}}}
+    ask(lambda client: client.change_resource("PUT", "computes", "k8s", json=cluster))
+    task(Create, endpoint=spec, **FAST).run()
     assert found()["properties"]["compute"] == f"{ws.id}/computes/k8s"
 
 
@@ -331,6 +341,122 @@ class TestBadInput:
         with pytest.raises(SpecError, match=words):
             task(operator, **arguments).run()
         assert not azureml_emulator.calls("PUT")
+
+
+@both_types
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_missing_is_missing_however_the_service_says_it(ws, task, azureml_emulator, endpoint_type, times):
+    """ARM's gateway says it of an endpoint as it does of a workspace; the provider has words of its own."""
+    azureml_emulator.configure(both_forms=True)
+    how = {"endpoint_type": endpoint_type, **FAST}
+    try:
+        for _ in range(times):  # so that each step meets each form
+            with pytest.raises(NotFoundError, match=f"no {endpoint_type} endpoint 'fraud'"):
+                task(Deploy, deployment=deployment(endpoint_type=endpoint_type), **how).run()
+            task(Delete, endpoint_name="fraud", **how).run()
+        task(Create, endpoint={"name": "fraud"}, **how).run()
+        task(Delete, endpoint_name="fraud", deployment_name="blue", **how).run()
+        task(Deploy, deployment=deployment(endpoint_type=endpoint_type), **how).run()
+        assert task(Delete, endpoint_name="fraud", deployment_name="blue", **how).run()["status"] == "Deleted"
+        assert task(Delete, endpoint_name="fraud", **how).run()["status"] == "Deleted"
+    finally:
+        azureml_emulator.configure(both_forms=False)
+
+
+@both_types
+def test_a_missing_workspace_is_said_to_be_missing_by_either(ws, task, azureml_emulator, monkeypatch, endpoint_type):
+    connection = {**azureml_emulator.connection, "extra": {**azureml_emulator.connection["extra"]}}
+    connection["extra"]["workspace_name"] = "gone"
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML", json.dumps(connection))
+    azureml_emulator.configure(both_forms=True)
+    try:
+        for _ in range(2):
+            with pytest.raises(ConnectionConfigurationError, match=r"there is no workspace .*/workspaces/gone"):
+                task(Delete, endpoint_name="fraud", endpoint_type=endpoint_type, **FAST).run()
+    finally:
+        azureml_emulator.configure(both_forms=False)
+
+
+class TestAFirstProvisioningThatFailed:
+    """Azure never updates such a deployment: it is "in an unrecoverable state"."""
+
+    @pytest.fixture(autouse=True)
+    def fail_once(self, endpoint, azureml_emulator):
+        endpoint()
+        azureml_emulator.misbehave("PUT", "/deployments/blue", operation_fails=True, code="NoQuota", times=1)
+
+    @both_ways
+    def test_the_tasks_own_is_deleted_and_made_anew(self, ws, task, azureml_emulator, deferrable):
+        runner = task(Deploy, deployment=deployment(), deferrable=deferrable, **FAST)
+        with pytest.raises(ProvisioningFailedError, match="NoQuota"):
+            runner.run()
+        azureml_emulator.clear_calls()
+        runner.clear()  # also in a later run of the task
+        assert runner.run()["status"] == "Succeeded"
+        assert len(azureml_emulator.calls("DELETE", "/deployments/blue", status=202)) == 1
+        assert [call["status"] for call in azureml_emulator.calls("PUT", "/deployments/blue")] == [400, 201]
+
+    def test_also_if_nobody_waits_for_the_new_one(self, ws, task):
+        runner = task(Deploy, deployment=deployment(), **FAST)
+        with pytest.raises(ProvisioningFailedError):
+            runner.run()
+        again = task(Deploy, deployment=deployment(), waiting=False, **FAST)
+        assert again.run()["status"] == "Updating"
+
+    def test_somebody_elses_is_left_alone(self, ws, task, azureml_emulator, found):
+        other = TaskRunner(lambda: Deploy(task_id="other", conn_id="azureml", deployment=deployment(), **FAST))
+        with pytest.raises(ProvisioningFailedError):
+            other.run()
+        with pytest.raises(SpecError, match=r"'blue' .*first provisioned.*not made by this task.*delete it"):
+            task(Deploy, deployment=deployment(), **FAST).run()
+        assert not azureml_emulator.calls("DELETE")
+        assert found("blue")["properties"]["provisioningState"] == "Failed"
+
+    def test_sigkill_after_any_call_makes_it_anew_once(self, ws, task, azureml_emulator, kill_at_each_call):
+        runner = task(Deploy, deployment=deployment(), **FAST)
+        with pytest.raises(ProvisioningFailedError):
+            runner.run()
+        azureml_emulator.clear_calls()
+        assert kill_at_each_call(runner) >= 6
+        assert len(azureml_emulator.calls("PUT", "/deployments/blue", status=201)) == 1
+        assert len(azureml_emulator.calls("DELETE", "/deployments/blue", status=202)) == 1
+
+
+class TestAnUpdate:
+    @both_ways
+    def test_is_done_when_its_operation_is_whatever_the_resource_says(
+        self, ws, task, endpoint, azureml_emulator, deferrable
+    ):
+        """Just after the PUT a resource may still say Succeeded, from before."""
+        endpoint("blue")
+        azureml_emulator.configure(operation_seconds=1.5)
+        try:
+            task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, deferrable=deferrable, **FAST).run()
+        finally:
+            azureml_emulator.configure(operation_seconds=0.5)
+        put = azureml_emulator.calls("PUT", "/onlineEndpoints/fraud")[-1]
+        last = azureml_emulator.calls("GET", "/onlineEndpoints/fraud")[-1]
+        assert last["at"] - put["at"] >= 1.5
+
+    def test_keeps_the_address_and_shows_its_course(self, ws, task, endpoint, found, azureml_emulator):
+        endpoint("blue")
+        address = found()["properties"]["scoringUri"]
+        azureml_emulator.configure(operation_seconds=30)
+        try:
+            task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, waiting=False, **FAST).run()
+            azureml_emulator.advance(16)
+            updating = found()["properties"]
+        finally:
+            azureml_emulator.configure(operation_seconds=0.5)
+        assert (updating["provisioningState"], updating["scoringUri"]) == ("Updating", address)
+
+
+def test_a_deployment_with_traffic_is_not_deleted(ws, task, endpoint, azureml_emulator):
+    endpoint("blue")
+    task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, **FAST).run()
+    with pytest.raises(SpecError, match=r"'blue' of online endpoint 'fraud' gets 100 % of the requests.*Nothing was"):
+        task(Delete, endpoint_name="fraud", deployment_name="blue", **FAST).run()
+    assert not azureml_emulator.calls("DELETE")
 
 
 @both_ways

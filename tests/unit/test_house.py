@@ -59,7 +59,14 @@ def room_of(module: str) -> str:
 ORDER = {
     "product": [
         {"datasets"},
-        {"provider", "provider.capabilities", "provider.errors", "provider.metrics", "provider.specs"},
+        {
+            "provider",
+            "provider.arguments",
+            "provider.capabilities",
+            "provider.errors",
+            "provider.metrics",
+            "provider.specs",
+        },
         {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run", "provider.interruptible"},
         {"provider.rest"},
         {"provider.storage"},

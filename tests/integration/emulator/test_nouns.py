@@ -262,6 +262,10 @@ def test_an_online_endpoint_serves_by_its_traffic(ml: Any, folder: Path, tmp_pat
     assert [one.name for one in ml.online_deployments.list("scorer")] == ["blue"]
     assert "blue" in ml.online_deployments.get_logs("blue", "scorer", lines=10)
 
+    with pytest.raises(HttpResponseError, match="has traffic"):
+        ml.online_deployments.begin_delete("blue", "scorer")
+    endpoint.traffic = {}
+    ml.online_endpoints.begin_create_or_update(endpoint).result()
     ml.online_deployments.begin_delete("blue", "scorer").result()
     ml.online_endpoints.begin_delete("scorer").result()
     with pytest.raises(ResourceNotFoundError):
