@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..provider.resources.compute import Compute
 from .resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from ..provider.resources.compute import Compute
 
 
 class AzureMachineLearningComputeSensor(ResourceSensor):
@@ -32,12 +31,11 @@ class AzureMachineLearningComputeSensor(ResourceSensor):
     """
 
     template_fields: Sequence[str] = ("compute_name", "state", "conn_id")
+    states = Compute.states
 
     def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
     def _resource(self) -> Compute:
-        from ..provider.resources.compute import Compute
-
         return Compute(self.compute_name)

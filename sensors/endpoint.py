@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..provider.arguments import check_choice
+from ..provider.resources.endpoint import Endpoint
 from .resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from ..provider.resources.endpoint import Endpoint
 
 
 class AzureMachineLearningEndpointSensor(ResourceSensor):
@@ -37,6 +37,7 @@ class AzureMachineLearningEndpointSensor(ResourceSensor):
     """
 
     template_fields: Sequence[str] = ("endpoint_name", "deployment_name", "state", "conn_id")
+    states = Endpoint.states
 
     def __init__(
         self, *, endpoint_name: str, deployment_name: str | None = None, endpoint_type: str = "online", **kwargs: Any
@@ -44,11 +45,10 @@ class AzureMachineLearningEndpointSensor(ResourceSensor):
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name
+        check_choice("endpoint_type", endpoint_type, ("online", "batch"))
         self.endpoint_type = endpoint_type
 
     def _resource(self) -> Endpoint:
-        from ..provider.resources.endpoint import Endpoint
-
         return Endpoint(
             endpoint_name=self.endpoint_name,
             endpoint_type=self.endpoint_type,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..provider.errors import SpecError
+from ..provider.arguments import check_choice
 from ..provider.links import push_studio_url
 from ..provider.triggers.resource import AzureMachineLearningResourceTrigger
 from .base import AzureMachineLearningBaseSensor
@@ -24,8 +24,11 @@ class ResourceSensor(AzureMachineLearningBaseSensor):
     :param state: one of the resource's ``states``.
     """
 
+    states: ClassVar[tuple[str, ...]]
+
     def __init__(self, *, state: str = "Succeeded", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_choice("state", state, self.states)
         self.state = state
         self._seen: set[str] = set()
 
@@ -34,9 +37,8 @@ class ResourceSensor(AzureMachineLearningBaseSensor):
         """Return what is waited for."""
 
     async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+        check_choice("state", self.state, self.states)
         resource = self._resource()
-        if self.state not in resource.states:
-            raise SpecError(f"state is {self.state!r}; it can be one of {', '.join(resource.states)}.")
         push_studio_url(context, resource.url(client.connection))
         return await resource.check(client, self.state, self._seen)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import check_seconds
 from ..errors import SpecError
 from ..resources.endpoint import Endpoint
 from ..resources.traffic import check_traffic, next_traffic, served
@@ -76,11 +77,16 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.traffic = traffic
+        check_seconds("step_interval", step_interval)
+        if step is not None and not (isinstance(step, int) and 1 <= step <= 100):
+            raise SpecError(f"step is {step!r}; it can be a whole number of percent from 1 to 100, or None.")
+        if step is not None and not self.waiting:
+            raise SpecError("With waiting=False nobody would take the second step: leave step or waiting out.")
         self.step = step
         self.step_interval = step_interval
 
     async def _begin(self, context: Context, client: WorkspaceClient) -> tuple[Endpoint, str]:
-        goal = self._check()
+        goal = check_traffic(self.traffic)
         endpoint = Endpoint(endpoint_name=self.endpoint_name)
         body = await endpoint.existing(client)
         for name in goal:
@@ -97,22 +103,15 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
             self.log.info("Traffic of the %s: %s.", endpoint, shares)
         return endpoint, self.wanted
 
-    def _check(self) -> dict[str, int]:
-        if self.step is not None and not (isinstance(self.step, int) and 1 <= self.step <= 100):
-            raise SpecError(f"step is {self.step!r}; it can be a whole number of percent from 1 to 100, or None.")
-        if self.step is not None and not self.waiting:
-            raise SpecError("With waiting=False nobody would take the second step: leave step or waiting out.")
-        return check_traffic(self.traffic)
-
-    @staticmethod
-    def _next_step_at(context: Context) -> float:
-        return float(TaskRun(context).remember().get("next_step_at") or 0.0)
+    def _next_step_at(self, context: Context) -> float:
+        """Return when the next step is due, in seconds since the epoch; soon enough where a clock was moved back."""
+        return min(float(TaskRun(context).remember().get("next_step_at") or 0.0), time.time() + self.step_interval)
 
     def _trigger(self, context: Context, resource: Resource, state: str) -> AzureMachineLearningResourceTrigger:
         trigger = super()._trigger(context, resource, state)
         if (wait := self._next_step_at(context) - time.time()) > 0:
-            trigger.not_before = self._next_step_at(context)
-            trigger.deadline = None if trigger.deadline is None else trigger.deadline + wait
+            trigger.not_before = time.time() + wait
+            trigger.deadline = self._deadline(context, after=wait)
         return trigger
 
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:

@@ -80,14 +80,16 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         """Return the fields that every trigger has."""
         return {"conn_id": self.conn_id, "poll_interval": self.poll_interval, "deadline": self._deadline(context)}
 
-    def _deadline(self, context: Context) -> float | None:
+    def _deadline(self, context: Context, *, after: float = 0.0) -> float | None:
         """
         Return when this try is to end, in seconds since the epoch; None: never.
 
         ``timeout`` counts from now. ``execution_timeout`` counts from the begin of the try, which Airflow keeps over
         deferrals.
+
+        :param after: seconds from now to the begin of what ``timeout`` is for.
         """
-        ends = [] if self.timeout is None else [time.time() + self.timeout]
+        ends = [] if self.timeout is None else [time.time() + after + self.timeout]
         if self.execution_timeout is not None:
             began = getattr(context["ti"], "start_date", None)
             ends.append((began.timestamp() if began else time.time()) + self.execution_timeout.total_seconds())

@@ -183,7 +183,7 @@ class TestSensor:
             task(ComputeSensor, compute_name="box").run()
 
     def test_a_state_that_there_is_not(self, ws, task):
-        with pytest.raises(SpecError, match="'Idle'; it can be one of Succeeded, Running, Stopped, Deleted"):
+        with pytest.raises(SpecError, match="'Idle'; it can be 'Succeeded', 'Running', 'Stopped' or 'Deleted'"):
             task(ComputeSensor, compute_name="box", state="Idle").run()
 
 
@@ -203,7 +203,7 @@ class TestAzureFails:
     def test_one_that_cannot_be_deleted_or_stopped_says_why(self, ws, task, azureml_emulator, operator, method):
         task(Create, compute=INSTANCE, **FAST).run()
         azureml_emulator.misbehave(method, "/computes/box", operation_fails=True, code="InUse", message="It has jobs.")
-        with pytest.raises(ProvisioningFailedError, match=r"compute 'box' is Failed.* InUse: It has jobs"):
+        with pytest.raises(ProvisioningFailedError, match=r"InUse: It has jobs.* The compute 'box' is Failed"):
             task(operator, compute_name="box", **FAST).run()
 
 

@@ -291,8 +291,11 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("keys", "words"),
         [
-            ({"model": "azureml:fraud:7"}, "The deployment's model 'fraud' version 7 does not exist in workspace"),
-            ({"environment": "azureml:none:1"}, "The deployment's environment 'none' version 1 does not exist"),
+            (
+                {"model": "azureml:fraud:7"},
+                "The online deployment's model 'fraud' version 7 does not exist in workspace",
+            ),
+            ({"environment": "azureml:none:1"}, "The online deployment's environment 'none' version 1 does not exist"),
         ],
     )
     def test_deploying_what_does_not_exist(self, ws, task, endpoint, azureml_emulator, keys, words):
@@ -500,5 +503,5 @@ class TestSensor:
         assert runner.run() == {"name": "fraud", "status": "Deleted"}
 
     def test_a_state_that_there_is_not(self, ws, task):
-        with pytest.raises(SpecError, match="'Healthy'; it can be one of Succeeded, Deleted"):
+        with pytest.raises(SpecError, match="'Healthy'; it can be 'Succeeded' or 'Deleted'"):
             task(EndpointSensor, endpoint_name="fraud", state="Healthy").run()

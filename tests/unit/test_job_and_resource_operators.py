@@ -15,7 +15,6 @@ from airflow_provider_azureml.provider import sdk
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningDeployEndpointOperator
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator
-from airflow_provider_azureml.provider.resources import base as resources
 from airflow_provider_azureml.provider.rest.states import provisioning_failed, same_state
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 from airflow_provider_azureml.provider.triggers.resource import AzureMachineLearningResourceTrigger
@@ -80,19 +79,6 @@ def test_a_trigger_survives_airflows_database(trigger):
     path, fields = trigger.serialize()
     again = locate(path)(**json.loads(json.dumps(fields)))
     assert again.serialize() == trigger.serialize()
-
-
-@pytest.mark.parametrize(
-    ("asked", "found", "differences"),
-    [
-        ({"vmSize": "Standard_D2"}, {"vmSize": "STANDARD_D2", "more": 1}, []),
-        ({"scale": {"max": 4}}, {"scale": {"max": 2}}, ["scale.max is 2, not 4"]),
-        ({"adminUserPassword": "s3cret", "adminUserSshPublicKey": "k"}, {"adminUserPassword": "other"}, []),
-        ({"subnet": "a"}, {"subnet": None}, []),
-    ],
-)
-def test_where_a_resource_differs(asked, found, differences):
-    assert resources.differences(asked, found) == differences
 
 
 @pytest.mark.parametrize(
