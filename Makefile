@@ -8,17 +8,19 @@ TESTS ?= tests
 WORKERS ?= logical
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test check hardship lint format surface docs clean azure-calls
+.PHONY: help demo test check test-matrix hardship lint format surface docs architecture constraints azure-calls clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
 	@echo "make test     all tests (TESTS=tests/unit for some of them; WORKERS=0 one after the other)"
 	@echo "make check    the inner loop: lint, and the tests that are quick"
+	@echo "make test-matrix  unit and integration tests with other Pythons, lowest and newest dependencies"
 	@echo "make hardship watchers while the triggerer is killed 200 times; an hour"
 	@echo "make lint     ruff, mypy and codespell"
 	@echo "make surface  take over what users import into tests/surface.txt"
 	@echo "make docs     the documentation, into build/site"
 	@echo "make azure-calls  write docs/azure-calls.md from what the integration tests ask; ten minutes"
+	@echo "make architecture  draw the picture in docs/architecture.md"
 	@echo "make format   ruff format and its fixes"
 
 $(READY): pyproject.toml constraints.txt
@@ -49,8 +51,6 @@ lint: $(READY)
 	$(BIN)/ruff check --output-format concise $(LINTED)
 	$(BIN)/ruff format --check --quiet $(LINTED)
 	$(BIN)/codespell $(LINTED) docs *.md Makefile pyproject.toml
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec dev/compose.yaml
-	$(BIN)/hadolint --failure-threshold warning dev/Dockerfile
 	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy -m $(PACKAGE) -p $(PACKAGE).datasets -p $(PACKAGE).provider -p $(PACKAGE).sensors -p $(PACKAGE).emulator
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy tests/typing
@@ -64,6 +64,21 @@ docs: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
 	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# The picture of the rooms, from what they import; tests/unit/test_architecture.py compares.
+architecture: $(READY)
+	$(BIN)/python dev/architecture.py
+
+# Other Pythons, lowest and newest dependencies: see dev/matrix.py. PAIRS="lowest-3.11 pinned-newest" for some of it.
+test-matrix: $(READY)
+	$(BIN)/python dev/matrix.py $(PAIRS)
+
+# The versions that are tested, for every Python; UPGRADE=--upgrade takes the newest.
+constraints: $(READY)
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --group docs --universal --python-version 3.11 \
+		--no-header --no-annotate $(UPGRADE) --output-file constraints.txt
+	{ echo "# What is tested, for each Python. Made by 'make constraints'; use it with 'pip install -c constraints.txt'."; \
+		cat constraints.txt; } > $(VENV)/constraints && mv $(VENV)/constraints constraints.txt
 
 format: $(READY)
 	$(BIN)/ruff format --quiet $(LINTED)

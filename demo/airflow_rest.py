@@ -72,6 +72,18 @@ class AirflowRest:
 
         until(known, timeout, lambda: f"no DAG {', '.join(sorted(set(dag_ids) - self.dags().keys()))}")
 
+    def parse(self, *dag_ids: str, timeout: float = 120) -> None:
+        """Have the files of these DAGs parsed again, and wait until they are."""
+        before = self.dags()
+        for token in {before[dag_id]["file_token"] for dag_id in dag_ids}:
+            self.request("PUT", f"parseDagFile/{token}")
+
+        def parsed() -> bool:
+            now = self.dags()
+            return all(now[dag]["last_parsed_time"] > before[dag]["last_parsed_time"] for dag in dag_ids)
+
+        until(parsed, timeout, lambda: f"not all parsed again: {', '.join(dag_ids)}")
+
     def pause(self, dag_id: str, *, paused: bool = True) -> None:
         """Pause or unpause a DAG."""
         self.request("PATCH", f"dags/{dag_id}", json={"is_paused": paused})

@@ -7,19 +7,20 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 from airflow_rest import AirflowRest, until
 from keeper import Kept
+
+from airflow_provider_azureml.emulator.processes.children import free_port
 
 JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
 
@@ -31,6 +32,16 @@ COMPONENTS = {
     "api-server": ("api-server", "--workers", "1"),
 }
 
+_PRELOADED = """
+import importlib, sys
+at = sys.argv.index("scheduler")
+for module in sys.argv[1:at]:
+    importlib.import_module(module)
+sys.argv[:at] = ["airflow"]
+from airflow.__main__ import main
+main()
+"""
+
 
 class StandaloneAirflow:
     """Airflow with the DAG files of some folders; use as a context manager.
@@ -38,6 +49,7 @@ class StandaloneAirflow:
     - dags: the folders, read where they are; each is a DAG bundle of its own.
     - environment: more environment variables for all components, `AIRFLOW__...` settings included.
     - connections: Airflow connections by id, each a dict as in Airflow's JSON form.
+    - preload: modules that the scheduler imports at its start, so that no task, being a fork of it, need do so.
     """
 
     def __init__(
@@ -46,10 +58,12 @@ class StandaloneAirflow:
         environment: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         start_timeout: float = 300,
+        preload: Sequence[str] = (),
     ) -> None:
         self.dags = [folder.resolve(strict=True) for folder in dags]
         self.start_timeout = start_timeout
         self.start_seconds = 0.0
+        self._preload = tuple(preload)
         self._given = {**(environment or {}), **_connection_variables(connections or {})}
         self._running: dict[str, Kept] = {}
 
@@ -64,7 +78,7 @@ class StandaloneAirflow:
         """Start all components and wait until they are healthy."""
         begin = time.monotonic()
         self.home = Path(tempfile.mkdtemp(prefix="airflow-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment = self._environment()
         self.rest = AirflowRest(self.url)
@@ -88,8 +102,9 @@ class StandaloneAirflow:
     def start_component(self, name: str) -> None:
         """Start one of the components, which must not be running."""
         assert name not in self._running, f"{name} is running"
+        program = ["-c", _PRELOADED, *self._preload] if self._preload and name == "scheduler" else ["-m", "airflow"]
         self._running[name] = Kept(
-            [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+            [sys.executable, *program, *COMPONENTS[name]],
             environment=self.environment,
             directory=self.home,
             log=self.component_log(name),
@@ -199,7 +214,8 @@ class StandaloneAirflow:
             # resumed task for a killed one and fails it (apache/airflow#67287).
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            # A file that changes, or is asked for (AirflowRest.parse), is parsed at once; the others need not be.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         }
         return {**outside, **settings, **self._given}
@@ -207,10 +223,3 @@ class StandaloneAirflow:
 
 def _connection_variables(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,7 +1,7 @@
 """One emulator and one Airflow for all system tests, and somebody outside Airflow who works in the same workspace."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,26 @@ from standalone import StandaloneAirflow
 
 from airflow_provider_azureml.emulator import Emulator
 
-DAGS = Path(__file__).parent / "dags"
+HERE = Path(__file__).parent
+DAGS = HERE / "dags"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these tests go to one worker of pytest-xdist, which has the one Airflow."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    with Emulator(workspace_name="fraud-prod", resource_group="ml") as emulator:
-        emulator.create_registry("shared")
-        yield emulator
+def emulator(own_authority_only: Callable[[], Any]) -> Iterator[Emulator]:
+    emulator = Emulator(workspace_name="fraud-prod", resource_group="ml")
+    with own_authority_only():
+        emulator.start()
+    emulator.create_registry("shared")
+    yield emulator
+    emulator.stop()
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +60,7 @@ def airflow(emulator: Emulator, event_queue: str) -> Iterator[StandaloneAirflow]
             "EVENT_QUEUE": event_queue,
         },
         connections={"azureml": emulator.connection},
+        preload=["azure.ai.ml", "azure.ai.ml.entities", "azure.storage.blob", "airflow_provider_azureml.provider.sdk"],
     ) as airflow:
         yield airflow
 

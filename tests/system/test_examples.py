@@ -1,5 +1,6 @@
 """The DAGs of `examples/`, played as in `make demo`."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from airflow_rest import AirflowRest, until
 from azure.storage.blob import BlobServiceClient
 from scenario import DemoError, outside_environment, play
-from standalone import StandaloneAirflow
+from standalone import COMPONENTS, StandaloneAirflow
 from timeline import Timeline
 
 from airflow_provider_azureml.emulator import Emulator
@@ -100,15 +101,24 @@ def test_a_demo_that_cannot_start_says_why_and_fails(tmp_path: Path) -> None:
 
 
 def start_demo(folder: Path) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-    """Start `make demo` and wait for its Airflow; return it and all its processes."""
+    """Start `make demo` and wait until all parts of its Airflow run; return it and all its processes."""
     demo = run_demo(folder)
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "healthy after" in line:
-            break
-    processes = psutil.Process(demo.pid).children(recursive=True)
-    assert len(processes) > 10, processes
+
+    def all_there() -> list[psutil.Process]:
+        assert demo.poll() is None, demo.communicate()
+        processes = psutil.Process(demo.pid).children(recursive=True)
+        commands = " ".join(word for process in processes for word in command_of(process))
+        return processes if len(processes) > 10 and all(name in commands for name in COMPONENTS) else []
+
+    processes = until(all_there, 120, lambda: "the demo does not start Airflow")
     return demo, processes
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The command of a process, nothing if it has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 def run_demo(folder: Path, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from airflow_rest import AirflowRest
+from scenario import EXAMPLES as EXAMPLES_FOLDER
 from standalone import StandaloneAirflow
 
 from airflow_provider_azureml.emulator import Emulator
@@ -14,6 +15,7 @@ from .conftest import Outsider
 
 EXAMPLES = (
     "automl_job",
+    "command_job",
     "component",
     "compute",
     "data",
@@ -23,12 +25,13 @@ EXAMPLES = (
     "pipeline",
     "python_environment",
     "sweep_job",
+    "two_subscriptions",
 )
 
 
 @pytest.fixture(scope="module")
-def run(airflow: StandaloneAirflow, emulator: Emulator) -> Callable[[str], str]:
-    """Run an example to its end and return the run's id; with all that the examples take for granted.
+def started(airflow: StandaloneAirflow, emulator: Emulator) -> dict[str, str]:
+    """All examples, started side by side, with what they take for granted: name -> id of the run.
 
     That is a cluster, a model, and a connection to a workspace in another subscription.
     """
@@ -43,27 +46,36 @@ def run(airflow: StandaloneAirflow, emulator: Emulator) -> Callable[[str], str]:
     extra = {**connection["extra"], "subscriptionId": other}
     body = {**connection, "connection_id": "azureml_other", "extra": json.dumps(extra)}
     rest.request("POST", "connections", json=body)
+    rest.wait_for_dags(*(f"example_{name}" for name in EXAMPLES))
+    return {name: rest.trigger(f"example_{name}") for name in EXAMPLES}
 
-    def run(name: str) -> str:
-        rest.wait_for_dags(f"example_{name}")
-        run_id = rest.trigger(f"example_{name}")
-        rest.wait_for_run(f"example_{name}", run_id, timeout=300)
-        return run_id
 
-    return run
+@pytest.fixture
+def finished(rest: AirflowRest, started: dict[str, str]) -> Callable[[str], str]:
+    """Wait until an example has succeeded and return the id of its run."""
+
+    def wait(name: str) -> str:
+        rest.wait_for_run(f"example_{name}", started[name], timeout=300)
+        return started[name]
+
+    return wait
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_runs(run: Callable[[str], str], name: str) -> None:
-    run(name)
+def test_an_example_runs(finished: Callable[[str], str], name: str) -> None:
+    finished(name)
 
 
-def test_the_job_runs_in_both_subscriptions(rest: AirflowRest, run: Callable[[str], str]) -> None:
-    run_id = run("two_subscriptions")
+def test_no_example_is_left_out() -> None:
+    assert {path.stem for path in (EXAMPLES_FOLDER / "operators").glob("*.py")} == set(EXAMPLES)
+
+
+def test_the_job_runs_in_both_subscriptions(rest: AirflowRest, finished: Callable[[str], str]) -> None:
+    run_id = finished("two_subscriptions")
     assert sorted(rest.task_instances("example_two_subscriptions", run_id)) == ["job[0]", "job[1]"]
 
 
-def test_what_the_command_job_registers_is_announced(rest: AirflowRest, run: Callable[[str], str]) -> None:
-    run_id = run("command_job")
+def test_what_the_command_job_registers_is_announced(rest: AirflowRest, finished: Callable[[str], str]) -> None:
+    run_id = finished("command_job")
     (event,) = [event for event in rest.asset_events() if event["source_run_id"] == run_id]
     assert [version["name"] for version in event["extra"]["versions"]] == ["flowers"]

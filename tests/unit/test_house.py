@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
@@ -13,47 +12,11 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from rooms import MODULES, PACKAGE, ROOT, SHIPPED, imports, modules, name_of, room_of
 
 import airflow_provider_azureml
 
-ROOT = Path(airflow_provider_azureml.__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGE = "airflow_provider_azureml"
-FLOORS = ["datasets", "provider", "sensors"]
-SHIPPED = [*FLOORS, "emulator"]
-
-
-def modules(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-
-
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {name_of(path): path for path in modules(*SHIPPED)}
-
-
-def imports(path: Path) -> set[str]:
-    """The modules of this package that a module imports, anywhere in it, those for types included."""
-    here = path.relative_to(ROOT).with_suffix("").parts
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = ".".join([*here[: -node.level], *(node.module or "").split(".")]).rstrip(".")
-            names = {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
-            found |= names & MODULES.keys() | ({base} & MODULES.keys() if names - MODULES.keys() else set())
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = {node.module or ""} if isinstance(node, ast.ImportFrom) else {alias.name for alias in node.names}
-            assert not any(name.split(".")[0] == PACKAGE for name in names), f"{path}: use relative imports"
-    return found - {name_of(path)}
-
-
-def room_of(module: str) -> str:
-    """The room that a module is in; a module that serves several rooms is one by itself."""
-    house, _, rest = module.partition(".")
-    return house if house in ("datasets", "sensors") or not rest else f"{house}.{rest.partition('.')[0]}"
-
 
 # Each line may import from the lines above it, and modules of one line from each other as long as there is no circle.
 ORDER = {
