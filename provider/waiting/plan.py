@@ -98,10 +98,10 @@ class Plan:
         from ..rest.client import WorkspaceClient
 
         reads: Any = SharedReads(transport)
-        name = connection.workspace.label
+        name = connection.owner.label
         self.client: WorkspaceClient = WorkspaceClient(connection, transport=reads, retry=False, reader=f"waits {name}")
         self._lists = WorkspaceClient(connection, transport=transport, retry=False, reader=f"lists {name}")
-        self._tags = {"workspace": connection.workspace.name}
+        self._tags = {"workspace": name}
         self._rosters: dict[Listing, Roster] = {}
         self._places: dict[tuple[Listing, str], _Place] = {}
         self._ready: list[tuple[float, int, _Place]] = []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CHECKS_PER_SECOND = 0.5
+CHECKS_PER_SECOND = 0.4
 """Reads of things that a list has just called unchanged; so many waits need no list at all."""
 
 MOST_PAGES = 500
