@@ -51,6 +51,8 @@ lint: $(READY)
 	$(BIN)/ruff check --output-format concise $(LINTED)
 	$(BIN)/ruff format --check --quiet $(LINTED)
 	$(BIN)/codespell $(LINTED) docs *.md Makefile pyproject.toml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec dev/compose.yaml
+	$(BIN)/hadolint --failure-threshold warning dev/Dockerfile
 	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy -m $(PACKAGE) -p $(PACKAGE).datasets -p $(PACKAGE).provider -p $(PACKAGE).sensors -p $(PACKAGE).emulator
 	MYPYPATH=$(VENV)/typing $(BIN)/mypy tests/typing

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workspace", default="emulated", help="the workspace's name (default: emulated)")
     parser.add_argument("--throttle", action="store_true", help="enforce ARM's limits on requests")
     parser.add_argument("--unkind", action="store_true", help="short pages, lists that lag, limits, and so on")
+    parser.add_argument("--env-file", type=Path, metavar="FILE", help="write what others have to set to this file")
     parser.add_argument("--quiet", action="store_true", help="do not show calls")
     for name, what in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, help=f"the port of {what} (default: a free one)")
@@ -64,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
         ports={name: port for name, port in ports.items() if port},
     )
     with _interruptible(), emulator:
+        if options.env_file:
+            write_environment(emulator, options.env_file)
         print(introduction(emulator), flush=True)
         try:
             _show_calls(emulator, quiet=options.quiet)
@@ -102,6 +105,27 @@ def introduction(emulator: Emulator) -> str:
             "# Calls as they come; stop with Ctrl-C.",
         ]
     )
+
+
+def write_environment(emulator: Emulator, path: Path) -> None:
+    """
+    Write what a shell or a container has to set to talk to the emulator, with Airflow's connection `azureml`.
+
+    It holds the emulator's (made-up) secret, so it is for this user's eyes alone; it is there whole or not at all.
+    """
+    workspace = (
+        f"/subscriptions/{emulator.subscription_id}/resourceGroups/{emulator.resource_group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{emulator.workspace_name}"
+    )
+    values = {
+        **emulator.environment,
+        "AIRFLOW_CONN_AZUREML": emulator.connection_json,
+        "AZUREML_WORKSPACE_ID": workspace,
+    }
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.touch(0o600)
+    unfinished.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()))
+    unfinished.replace(path)
 
 
 def line(call: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import jwt
 
-from .arm import PROVIDER, Author, ServiceError, gateway_error
+from .arm import Author, ServiceError, gateway_error
 from .clock import timestamp
 from .roles import BUILT_IN, Role
 from .store import Store
@@ -238,8 +238,9 @@ class Directory:
 
 def noun_of(path: str) -> str:
     """Return the resource type of a path with its provider: Microsoft.MachineLearningServices/workspaces/jobs."""
-    provider, _, names = path.rpartition("/providers/")[2].partition("/")
-    return f"{provider or PROVIDER}/{'/'.join(names.split('/')[::2]) or 'resources'}"
+    _, found, below = path.rpartition("/providers/")
+    provider, _, names = below.partition("/") if found else ("Microsoft.Resources", "", path.strip("/"))
+    return f"{provider}/{'/'.join(names.split('/')[::2]) or 'resources'}"
 
 
 def action_of(method: str, path: str) -> str:

@@ -82,6 +82,7 @@ class Child:
 
     def __init__(self, name: str, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
         self.name, self._log = name, log
+        log.touch(0o600)
         with log.open("ab") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
                 command,
@@ -90,6 +91,7 @@ class Child:
                 stderr=errors,
                 env={**os.environ, _PARENT: str(os.getpid()), **(environment or {})},
                 start_new_session=True,
+                umask=0o077,  # what is kept holds (made-up) secrets and users' data
             )
 
     @property

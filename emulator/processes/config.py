@@ -76,8 +76,9 @@ class Config:
 
     def save(self) -> None:
         """Write the settings, for this user's eyes alone as they hold (made-up) secrets."""
+        self.path.touch(0o600)
+        self.path.chmod(0o600)  # also of a file that was there
         self.path.write_text(json.dumps(asdict(self), indent=1))
-        self.path.chmod(0o600)
 
     @classmethod
     def load(cls, path: Path) -> Config:

@@ -70,6 +70,23 @@ def test_it_prints_what_to_paste_shows_calls_and_stops_cleanly(
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_what_it_keeps_is_for_its_user_alone(tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    arguments = ["--persist", str(tmp_path / "state"), "--env-file", str(environment)]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        read_until(process, "Ctrl-C")
+        names = {line.partition("=")[0] for line in environment.read_text().splitlines()}
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        open_to_others = [path.name for path in files if path.stat().st_mode & 0o077 and path.suffix != ".pem"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert {"HTTPS_PROXY", "AIRFLOW_CONN_AZUREML", "AZUREML_WORKSPACE_ID"} <= names
+    assert {"state.sqlite", "emulator.json", "environment"} <= {path.name for path in files}
+    assert open_to_others == []
+
+
 def test_an_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = subprocess.run([*COMMAND, "--persist", str(tmp_path / "file")], capture_output=True, text=True, check=False)
