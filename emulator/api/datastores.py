@@ -93,6 +93,9 @@ def become(document: Document, datastore_type: str, container: str) -> None:
     if datastore_type in _NO_ACCOUNT:
         for member in ("accountName", "endpoint", "protocol"):
             properties.pop(member, None)
+    if datastore_type == "OneLake":
+        for member in ("subscriptionId", "resourceGroup"):
+            properties.pop(member, None)
 
 
 def _render(exchange: Exchange, name: str, document: Document) -> dict[str, Any]:

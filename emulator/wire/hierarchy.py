@@ -21,6 +21,7 @@ from .relay import Answer, Relay
 
 _BLOB = re.compile(r"<Blob><Name>(.*?)</Name>.*?</Blob>", re.DOTALL)
 _NEXT = re.compile(r"<NextMarker>(.+?)</NextMarker>")
+_RANGES = {b"range", b"x-ms-range"}
 _TIME = "Thu, 01 Jan 2026 00:00:00 GMT"
 _ETAG = "0x8DE000000000000"
 
@@ -43,7 +44,8 @@ class Hierarchy:
         if method == "PUT" and blob and answer.status < 300 and query.get("comp") != "block":
             folders.update(parents(blob))
         elif answer.status == 404 and blob.rstrip("/") in folders and method in ("GET", "HEAD", "DELETE"):
-            return await self._folder(answer, container, blob.rstrip("/"), method)
+            names = {name for name, _ in scope["headers"]}
+            return await self._folder(answer, container, blob.rstrip("/"), method, part=bool(names & _RANGES))
         return answer
 
     async def _listed(self, answer: Answer, folders: set[str], query: dict[str, str]) -> Answer:
@@ -53,9 +55,11 @@ class Hierarchy:
             text = with_folders(text, folders, query)
         return _answer(answer, text.encode())
 
-    async def _folder(self, answer: Answer, container: str, folder: str, method: str) -> Answer:
-        """Answer for a folder, of which Azurite knows nothing."""
+    async def _folder(self, answer: Answer, container: str, folder: str, method: str, *, part: bool) -> Answer:
+        """Answer for a folder, of which Azurite knows nothing; of no bytes there is no part."""
         await _whole(answer)
+        if method == "GET" and part:
+            return _error(answer, 416, "InvalidRange", "The range specified is invalid for the current size.")
         if method != "DELETE":
             headers = [(b"x-ms-meta-hdi_isfolder", b"true"), (b"x-ms-blob-type", b"BlockBlob")]
             headers += [(b"last-modified", _TIME.encode()), (b"etag", f'"{_ETAG}"'.encode())]
@@ -64,9 +68,7 @@ class Hierarchy:
         full = any(other.startswith(f"{folder}/") for other in folders)
         if full or await asyncio.to_thread(self._storage.holds, container, f"{folder}/"):
             message = "This operation is not permitted on a non-empty directory."
-            text = f"<Error><Code>DirectoryIsNotEmpty</Code><Message>{message}</Message></Error>"
-            kind = (b"content-type", b"application/xml")
-            return _answer(answer, text.encode(), 409, [(b"x-ms-error-code", b"DirectoryIsNotEmpty"), kind])
+            return _error(answer, 409, "DirectoryIsNotEmpty", message)
         folders.discard(folder)
         return _answer(answer, b"", 202, [])
 
@@ -100,6 +102,12 @@ def _entry(folder: str, *, metadata: bool) -> str:
         f"<BlobType>BlockBlob</BlobType><LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
         f"</Properties>{labels}</Blob>"
     )
+
+
+def _error(answer: Answer, status: int, code: str, message: str) -> Answer:
+    text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    headers = [(b"x-ms-error-code", code.encode()), (b"content-type", b"application/xml")]
+    return _answer(answer, text.encode(), status, headers)
 
 
 def _answer(

@@ -290,7 +290,8 @@ def blobs(azureml_emulator: Any) -> Callable[[], dict[str, bytes]]:
 
         store = asyncio.run(datastore())
         with ContainerClient(store.account_url, store.container, credential=azureml_emulator.storage_key) as container:
-            names = container.list_blob_names(name_starts_with="airflow/")
+            found = container.list_blobs(name_starts_with="airflow/", include=["metadata"])
+            names = [blob.name for blob in found if "hdi_isfolder" not in (blob.metadata or {})]
             return {name: container.download_blob(name).readall() for name in names}
 
     return read

@@ -114,3 +114,33 @@ def test_the_synchronous_sdk_as_well(azureml_emulator: Any, tmp_path: Path) -> N
             container.upload_blob("a.txt", b"x" * 5_000_000)
             assert len(container.download_blob("a.txt").readall()) == 5_000_000
         client.delete_container("mine")
+
+
+async def test_folders_of_a_hierarchical_namespace_are_listed_and_not_deleted_while_they_are_full(
+    container: Any, azureml_emulator: Any
+) -> None:
+    azureml_emulator.configure(hierarchical=True)
+    await container.upload_blob("a/b/c.txt", b"x")
+
+    found = [(blob.name, blob.metadata) async for blob in container.list_blobs(include=["metadata"])]
+    folder = {"hdi_isfolder": "true"}
+    assert found == [("a", folder), ("a/b", folder), ("a/b/c.txt", {})]
+    assert [blob.name async for blob in container.list_blobs(name_starts_with="a/b/")] == ["a/b/c.txt"]
+    with pytest.raises(HttpResponseError) as refused:
+        await container.delete_blob("a/b")
+    assert (refused.value.status_code, refused.value.error_code) == (409, "DirectoryIsNotEmpty")
+
+    await container.delete_blob("a/b/c.txt")
+    assert [blob.name async for blob in container.list_blobs()] == ["a", "a/b"]
+    await container.delete_blob("a/b")
+    assert [blob.name async for blob in container.list_blobs()] == ["a"]
+
+
+async def test_pages_of_blobs_hold_each_folder_once(container: Any, azureml_emulator: Any) -> None:
+    azureml_emulator.configure(hierarchical=True)
+    names = [f"{folder}/{number}.txt" for folder in "abc" for number in range(3)]
+    for name in names:
+        await container.upload_blob(name, b"x")
+
+    seen = [blob.name async for blob in container.list_blobs(results_per_page=2)]
+    assert seen == sorted([*"abc", *names])
