@@ -99,6 +99,9 @@ def canonical(template: str) -> str:
     text = re.sub(location, "{location}", text)
     text = text.replace("/…/workspaces/{ws}", "{workspace}").replace("{ws arm id}", "{workspace}")
     text = re.sub(r"^https://[^/]+", "", text)
+    registry = rf"/mferp/managementfrontend/subscriptions/{{[^}}]+}}/resourceGroups/{{[^}}]+}}/providers/{_PROVIDER}"
+    text = re.sub(rf"{registry}/registries/{{[^}}]+}}", "{registry}", text, flags=re.IGNORECASE)
+    text = text.replace("registries/{registry}", "registries/{}")
     return re.sub(r"{(?!workspace}|location}|registry}|data_plane})[^}]*}", "{}", text)
 
 
