@@ -73,7 +73,7 @@ architecture: $(READY)
 
 # Other Pythons, lowest and newest dependencies: see dev/matrix.py. PAIRS="lowest-3.11 pinned-newest" for some of it.
 test-matrix: $(READY)
-	$(BIN)/python dev/matrix.py $(PAIRS)
+	$(if $(FLOORS),FLOORS="$(FLOORS)" )$(BIN)/python dev/matrix.py $(PAIRS)
 
 # The versions that are tested, for every Python; UPGRADE=--upgrade takes the newest.
 constraints: $(READY)

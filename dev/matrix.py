@@ -8,9 +8,10 @@
 - pinned: constraints.txt, what `make test` uses;
 - newest: whatever is newest now.
 
-`pinned-newest` means the newest Python of this machine. A Python that is not there is skipped, which is said where it
-happens and again in the last lines; PYTHONS=/opt/python3.14/bin/python,... in the environment names those in other
-places. Environments are kept in .venv/matrix and made again when pyproject.toml or constraints.txt changes.
+FLOORS=tests/unit in the environment runs the one floor only. `pinned-newest` means the newest Python of this machine. A
+Python that is not there is skipped, which is said where it happens and again in the last lines;
+PYTHONS=/opt/python3.14/bin/python,... names those in other places. Environments are kept in .venv/matrix and made again
+when pyproject.toml or constraints.txt changes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 VENV = Path(sys.prefix)
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ALL = [f"lowest-{PYTHONS[0]}", *(f"{kind}-{python}" for python in PYTHONS for kind in ("pinned", "newest"))]
+FLOORS = os.environ.get("FLOORS", "tests/unit tests/integration").split()
 EXTRAS = ("emulator", "event-queue", "openlineage")
 
 
@@ -72,7 +74,7 @@ def run(kind: str, version: str, python: str) -> str:
     command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-n", os.environ.get("WORKERS", "logical")]
     azurite = VENV / "share/azurite/node_modules/azurite/dist/src/azurite.js"
     tested = subprocess.run(
-        [*command, "--dist", "loadgroup", "-p", "no:cacheprovider", "tests/unit", "tests/integration"],
+        [*command, "--dist", "loadgroup", "-p", "no:cacheprovider", *FLOORS],
         cwd=ROOT,
         env={**os.environ, "AZUREML_EMULATOR_AZURITE": str(azurite)},
         check=False,

@@ -29,6 +29,29 @@ from airflow_provider_azureml.provider.rest.client import WorkspaceClient
 from .azure_calls import WATCHERS, asked
 from .emulator import contract
 
+SLOW = {
+    "test_batch_operator.py",
+    "test_cli.py",
+    "test_docs.py",
+    "test_endpoint_operators.py",
+    "test_life.py",
+    "test_nouns.py",
+    "test_wheel.py",
+}
+"""Files whose tests mostly take seconds each, by `--durations`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out; a file's tests go to one worker of pytest-xdist, in their order."""
+    here = Path(__file__).parent
+    for item in items:
+        if not item.path.is_relative_to(here):
+            continue
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if item.path.name in SLOW or "kill_at_each_call" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
 
 class StateStore:
     """Airflow's task state store for one task instance: it survives retries."""
