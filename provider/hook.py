@@ -27,8 +27,8 @@ class AzureMachineLearningHook(BaseHook):
 
     ::
 
-        with AzureMachineLearningHook("azureml").ml_client() as ml:
-            print(ml.models.get("fraud", label="latest").path)
+        ml = AzureMachineLearningHook("azureml").get_conn()
+        print(ml.models.get("fraud", label="latest").path)
 
         async with AzureMachineLearningHook("azureml").client() as client:
             job = await client.get_job("keen_gold_abc")
@@ -48,6 +48,7 @@ class AzureMachineLearningHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self.workspace = workspace
+        self._ml_client: MLClient | None = None
 
     def get_workspace_connection(self) -> WorkspaceConnection:
         """
@@ -110,27 +111,31 @@ class AzureMachineLearningHook(BaseHook):
         async with shared_transport(connection) as transport:
             yield WorkspaceClient(connection, transport=transport, retry=False, reader=reader)
 
+    def get_conn(self) -> MLClient:
+        """
+        Return the SDK's ``MLClient`` for the workspace, the same one each time.
+
+        It works for as long as it, or one of its parts, is held: nothing closes it. The SDK takes 3 to 4 seconds to
+        import, so this is for a task's run time, never for a DAG file.
+
+        :raises ConnectionConfigurationError: there is no such connection, it lacks a field, or it points to another
+            workspace than this hook is for.
+        """
+        if self._ml_client is None:
+            connection = self.get_workspace_connection()
+            self._ml_client = _new_ml_client(connection, connection.credential())
+        return self._ml_client
+
+    def get_client(self) -> MLClient:
+        """Return the same: the name that ``airflow-provider-azure-machinelearning`` had for it."""
+        return self.get_conn()
+
     @contextlib.contextmanager
     def ml_client(self) -> Any:
-        """
-        Give the SDK's ``MLClient`` for the workspace; its credential is closed at the end.
-
-        The SDK takes 3 to 4 seconds to import, so this is for a task's run time, never for a DAG file.
-        """
-        from azure.ai.ml import MLClient
-
+        """Give an ``MLClient`` of one's own; its credential is closed at the end."""
         connection = self.get_workspace_connection()
-        workspace = connection.workspace
         with contextlib.closing(connection.credential()) as credential:  # type: ignore[type-var]
-            client: MLClient = MLClient(
-                credential,
-                workspace.subscription_id,
-                workspace.resource_group,
-                workspace.name,
-                cloud=connection.cloud.sdk_name,
-                show_progress=False,
-            )
-            yield client
+            yield _new_ml_client(connection, credential)
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the workspace can be read, and what was found: the "Test" button of the connection form."""
@@ -163,3 +168,17 @@ def _naming(conn_id: str) -> Iterator[None]:
             f"Airflow could not give connection {conn_id!r}: {error} "
             "Add it in Admin > Connections or with `airflow connections add`, or correct the id."
         ) from error
+
+
+def _new_ml_client(connection: WorkspaceConnection, credential: Any) -> MLClient:
+    from azure.ai.ml import MLClient
+
+    workspace = connection.workspace
+    return MLClient(
+        credential,
+        workspace.subscription_id,
+        workspace.resource_group,
+        workspace.name,
+        cloud=connection.cloud.sdk_name,
+        show_progress=False,
+    )

@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -56,6 +56,20 @@ def field(spec: Any) -> Any:
     return Entity(spec) if is_entity(spec) else spec
 
 
+def endpoint_type(spec: Any) -> Literal["online", "batch"]:
+    """Return the type of an endpoint or deployment where its class tells it; ``online`` for all other specs."""
+    return "batch" if is_entity(spec) and "Batch" in type(spec).__name__ else "online"
+
+
+def plain_inputs(inputs: Any) -> Any:
+    """Return inputs with the SDK's ``Input`` and ``Output`` objects as dicts of their type and path."""
+    if not isinstance(inputs, dict):
+        return inputs
+    return {
+        name: {"type": value.type, "path": value.path} if is_entity(value) else value for name, value in inputs.items()
+    }
+
+
 def load_entity(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any]) -> Any:
     """
     Return an azure-ai-ml entity for a spec.
@@ -74,16 +88,29 @@ def load_entity(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], A
         spec = spec if is_entity(spec) else render(spec)
     if is_entity(spec):
         return _based(copy.copy(spec), folder)
+    name = Path(spec).name if isinstance(spec, (str, Path)) else "spec.yml"
     content, folder = load_spec(spec, noun=noun, folder=folder, render=render)
     try:
-        text = yaml.safe_dump(content)
+        text = yaml.safe_dump(content, sort_keys=False)
     except yaml.YAMLError as error:
-        raise SpecError(f"The {noun} holds a value that AzureML's YAML cannot: {error}") from None
+        raise SpecError(f"The {noun} holds a value that YAML has no form for: {error}") from None
     with quietly(), sdk_errors(noun):
-        import azure.ai.ml
+        from azure.ai.ml.entities import _load_functions  # load_schedule is exported nowhere else
 
-        load = getattr(azure.ai.ml, f"load_{noun.replace(' ', '_')}")
-        return _based(load(io.StringIO(text), relative_origin=str(folder / "spec.yml")), folder)
+        load = getattr(_load_functions, f"load_{_loader(noun, content)}")
+        return _based(load(io.StringIO(text), relative_origin=str(folder / name)), folder)
+
+
+def _loader(noun: str, content: dict[str, Any]) -> str:
+    """
+    Return which of the SDK's functions reads a spec.
+
+    For batch deployments as its documentation shows them, it is not the one named after them: that one reads their
+    older form alone.
+    """
+    if noun == "batch deployment" and "settings" in content:
+        return "pipeline_component_batch_deployment" if content.get("type") == "pipeline" else "model_batch_deployment"
+    return noun.replace(" ", "_")
 
 
 def _based(entity: Any, folder: Path) -> Any:
@@ -116,17 +143,19 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
         if connection is not None and _at_sign_in(error, connection):
             raise connection.sign_in_refused(error) from None
         if connection is None or error.response is None:
-            raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
+            raise TransientError(f"The {noun} could not be made: {_text(error)}") from None
         response: Any = error.response
         request = response.request
         raise refusal(
             connection, request.method, request.url, response.status_code, _json(response), response.headers
-        ) from error
+        ) from None
     except (MlException, ValidationError, OSError, KeyError, ValueError, TypeError) as error:
         # Of a broken spec the SDK raises any of these; MlException is an AzureError.
-        raise SpecError(f"AzureML's SDK does not accept the {noun}: {_text(error)}") from error
+        log.debug("azure-ai-ml does not accept the %s.", noun, exc_info=True)
+        said = _text(error)
+        raise SpecError(f"AzureML's SDK does not accept the {noun}:{' ' * (said[0] != chr(10))}{said}") from None
     except AzureError as error:
-        raise TransientError(f"The {noun} could not be made: {_text(error)}") from error
+        raise TransientError(f"The {noun} could not be made: {_text(error)}") from None
 
 
 @contextlib.contextmanager
@@ -184,6 +213,15 @@ def arm_body(operations: Any, entity: Any) -> dict[str, Any]:
     return body
 
 
+def compute_body(entity: Any) -> dict[str, Any]:
+    """Return the body that the SDK would send to make a compute; without a location, which it asks the workspace."""
+    if entity.type != "amlcompute":
+        entity.location = None  # the SDK uses the workspace's, whatever the spec says
+    body: dict[str, Any] = entity._to_rest_object().as_dict()
+    body.pop("name", None)
+    return body
+
+
 def _at_sign_in(error: Exception, connection: WorkspaceConnection) -> bool:
     """Tell a sign-in that failed from a service that refused the token."""
     from azure.core.exceptions import ClientAuthenticationError
@@ -202,26 +240,29 @@ def _json(response: Any) -> Any:
 
 
 def _text(error: Exception) -> str:
+    """Return what the SDK says is wrong: on a line, or as a list of lines."""
     text = _COLOURS.sub("", str(getattr(error, "message", None) or error))
     if isinstance(error, KeyError):
         text = f"{text} is missing or unknown."
-    return re.sub(r"\s*\n\s*", " ", _fields(text) or _ADVICE.sub("", text)).strip() or type(error).__name__
+    found = [re.sub(r"\s*\n\s*", " ", line).strip() for line in _fields(text) or [_ADVICE.sub("", text)]]
+    lines = list(dict.fromkeys(line for line in found if line))
+    return "\n- ".join(["", *lines]) if len(lines) > 1 else "".join(lines) or type(error).__name__
 
 
-def _fields(text: str) -> str:
-    """Return what a validation report of the SDK, JSON in prose in JSON, says of which field; empty if it is none."""
+def _fields(text: str) -> list[str]:
+    """Return what a validation report of the SDK, JSON in prose in JSON, says of which field; nothing if it is none."""
     try:
         report = json.loads(text[text.index("{") : text.rindex("}") + 1])
     except ValueError:
-        return ""
-    if isinstance(errors := report.get("errors"), list):
-        found = []
-        for item in errors:
-            path = str(item.get("path") or "*")
-            inner = _fields(str(item.get("message"))) or str(item.get("message")).strip()
-            found.append(inner if path == "*" else f"{path}: {inner}")
-        return "; ".join(found)
-    return "; ".join(_leaves(report))
+        return []
+    if not isinstance(errors := report.get("errors"), list):
+        return _leaves(report)
+    found: list[str] = []
+    for item in errors:
+        path = str(item.get("path") or "*")
+        inner = _fields(str(item.get("message"))) or [_likely(str(item.get("message")))]
+        found += inner if path == "*" else [f"{path}: {line}" for line in inner]
+    return found
 
 
 def _leaves(report: Any, path: str = "") -> list[str]:
@@ -232,3 +273,10 @@ def _leaves(report: Any, path: str = "") -> list[str]:
         # Of a field that may be several things, the SDK lists what is wrong with each; the first is the likely one.
         return _leaves(report[0], path) if report else []
     return [f"{path}: {report}" if path else str(report)]
+
+
+def _likely(message: str) -> str:
+    """Return what is wrong with each of the things that a field may be, without the SDK's advice, dumps, doubles."""
+    said = list(dict.fromkeys(part.strip(" []'\"") for part in message.split("; ")))
+    plain = [part for part in said if not part.startswith(("{", "In order to specify", "Anonymous assets must be"))]
+    return "; ".join(plain or said[:1])

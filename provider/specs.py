@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,22 +19,14 @@ _TYPES = {
     Kind.DATA: ("uri_folder", "uri_file", "mltable"),
     Kind.MODEL: ("custom_model", "mlflow_model", "triton_model"),
 }
-# Keys of the CLI v2 YAML schemas of data and model, and "datastore", which the CLI has as an option.
+# Keys of azure-ai-ml's schemas of data and model.
+_TEXT_KEYS = ("name", "version", "type", "path", "description", "datastore", "stage")
+_COMMON_KEYS = {"name", "version", "type", "path", "description", "tags", "properties", "datastore"}
 _KEYS = {
-    Kind.DATA: {"name", "version", "type", "path", "description", "tags", "properties", "datastore"},
-    Kind.MODEL: {
-        "name",
-        "version",
-        "type",
-        "path",
-        "description",
-        "tags",
-        "properties",
-        "datastore",
-        "stage",
-        "flavors",
-    },
+    Kind.DATA: {*_COMMON_KEYS, "auto_delete_setting"},
+    Kind.MODEL: {*_COMMON_KEYS, "stage", "flavors", "system_metadata"},
 }
+_SCALARS = (str, int, float, datetime.date)  # what YAML has for one value
 _DATA_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,29}")
 
 
@@ -54,7 +49,7 @@ def load_spec(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any
     if isinstance(spec, (str, Path)):
         path = folder / spec
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = read_yaml(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise SpecError(f"The {noun}'s YAML file {path} cannot be read: {error.strerror}.") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -65,9 +60,55 @@ def load_spec(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any
     if type(spec).__module__.startswith("azure.ai.ml."):
         return _from_entity(spec, noun), folder
     raise SpecError(
-        f"The {noun} is given as {type(spec).__name__}; it can be a dict, a path to YAML, an azure-ai-ml entity, "
+        f"The {noun} is given as {type(spec).__name__}; give a dict, a path to YAML, an azure-ai-ml entity, "
         "or a callable that returns one of them."
     )
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's own rule, which PyYAML does not keep: a key is there once. Else the last one wins, and nobody sees it."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._checked: set[int] = set()  # a mapping comes again where another one takes it over with "<<"
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        seen: dict[str, yaml.Node] = {}
+        for key, value in node.value if id(node) not in self._checked else ():
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                first = seen.setdefault(key.value, value)
+                if first is not value and yaml.serialize(first) != yaml.serialize(value):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice, with different values", key.start_mark
+                    )
+        self._checked.add(id(node))
+        super().flatten_mapping(node)
+
+
+def read_yaml(text: str) -> Any:
+    """
+    Return what YAML says.
+
+    :raises yaml.YAMLError: it is not YAML, or has a key twice with different values.
+    """
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+
+
+def paths_in_mltable(content: bytes, *, where: str) -> list[str]:
+    """
+    Return the files, folders and patterns that an ``MLTable`` file names, as AzureML keeps them of a data version.
+
+    :param where: the file, for messages.
+    :raises SpecError: it is no such file.
+    """
+    try:
+        paths = yaml.safe_load(content)["paths"]
+        found = [path.get("folder") or path.get("file") or path["pattern"] for path in paths]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        raise SpecError(
+            f"{where} is invalid: it needs 'paths', a list of 'file', 'folder' or 'pattern'. Nothing was uploaded."
+        ) from None
+    return [str(path) for path in found]
 
 
 def _from_entity(entity: Any, noun: str) -> dict[str, Any]:
@@ -75,7 +116,7 @@ def _from_entity(entity: Any, noun: str) -> dict[str, Any]:
     # An entity made without a name gets a random one; Airflow would then see another asset at each parse.
     if getattr(entity, "_is_anonymous", False):
         raise SpecError(f"The {noun} entity has no name. Give it one: a random name would be another asset each time.")
-    values = {key: getattr(entity, key, None) for key in _KEYS[Kind.MODEL]}
+    values = {key: getattr(entity, key, None) for key in _KEYS[Kind.MODEL] | _KEYS[Kind.DATA]}
     return {key: value for key, value in values.items() if value}
 
 
@@ -93,6 +134,7 @@ def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
             f"Known: {', '.join(sorted(_KEYS[kind]))}."
         )
     checked = {key: value for key, value in spec.items() if value is not None and key != "$schema"}
+    _check_values(noun, checked)
     for key in ("name", "path"):
         if not checked.get(key):
             raise SpecError(f"The {noun} needs a {key!r}.")
@@ -112,17 +154,38 @@ def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
 
 def _check_version(kind: Kind, version: str) -> str:
     if kind is Kind.MODEL and not (version.isascii() and version.isdecimal() and int(version) > 0):
-        raise SpecError(f"{version!r} cannot be the version of a model: AzureML takes positive integers only.")
+        raise SpecError(f"{version!r} is invalid as the version of a model: AzureML takes positive integers only.")
     if not _DATA_VERSION.fullmatch(version):
         raise SpecError(
-            f"{version!r} cannot be a version: use 1 to 30 of the characters A-Z a-z 0-9 _ - . "
+            f"{version!r} is invalid as a version: use 1 to 30 of the characters A-Z a-z 0-9 _ - . "
             "and begin with a letter, a digit or _."
         )
     return version
 
 
+def _check_values(noun: str, spec: dict[str, Any]) -> None:
+    for key, value in spec.items():
+        if key == "path" and (isinstance(value, os.PathLike) or hasattr(value, "fs")):
+            continue
+        if key in _TEXT_KEYS and not isinstance(value, _SCALARS):
+            raise SpecError(f"The {noun}'s {key} must be text, not {_described(value)}.")
+        if key not in _TEXT_KEYS and key not in ("tags", "properties"):
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise SpecError(f"The {noun}'s {key} holds a value that is not JSON: {error}.") from None
+
+
 def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:
     """AzureML's tags and properties are text to text; numbers and booleans in YAML are meant as text."""
-    if not isinstance(value, Mapping) or any(isinstance(item, (Mapping, list)) for item in value.values()):
-        raise SpecError(f"The {noun}'s {key} must be a mapping of text to text, not {value!r}.")
+    if not isinstance(value, Mapping):
+        raise SpecError(f"The {noun}'s {key} must be a mapping of text to text, not {_described(value)}.")
+    for name, item in value.items():
+        if item is not None and not isinstance(item, _SCALARS):
+            raise SpecError(f"The {noun}'s {key} must be a mapping of text to text; {name!r} is {_described(item)}.")
     return {str(name): "" if item is None else str(item) for name, item in value.items()}
+
+
+def _described(value: Any) -> str:
+    """A value as messages show it: JSON as it is, of other things the type (their text can be long, or secret)."""
+    return repr(value) if isinstance(value, (Mapping, list, *_SCALARS)) else f"a Python object ({type(value).__name__})"

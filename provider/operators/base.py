@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ...datasets.workspace import Workspace
     from ..lineage import TaskLineage
 
-_EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+# AzureML's ${{inputs.data}}, and the shell's ${#name}, whose {# Jinja takes for a comment.
+_NOT_JINJA = re.compile(r"\$\{\{.*?\}\}|\$\{#", re.DOTALL)
 
 
 class AzureMachineLearningBaseOperator(BaseOperator):
@@ -65,10 +66,18 @@ class AzureMachineLearningBaseOperator(BaseOperator):
         )
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        """Render Jinja templates as Airflow does, but leave AzureML's own ``${{inputs.data}}`` alone."""
-        if isinstance(content, str) and "${{" in content:
-            content = _EXPRESSION.sub(lambda found: "{% raw %}" + found[0] + "{% endraw %}", content)
-        return super().render_template(content, *args, **kwargs)
+        """
+        Render Jinja templates as Airflow does, but leave AzureML's own ``${{inputs.data}}`` alone.
+
+        Line breaks at the end stay, where Jinja drops one: in ``command: |`` they are part of the command, and so of
+        what AzureML knows a component by.
+        """
+        if not isinstance(content, str):
+            return super().render_template(content, *args, **kwargs)
+        text = content.rstrip("\n")
+        masked = _NOT_JINJA.sub(lambda found: "{% raw %}" + found[0] + "{% endraw %}", text)
+        rendered = super().render_template(masked, *args, **kwargs)
+        return rendered + content[len(text) :] if isinstance(rendered, str) else rendered
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
         """Return what the task read and made, if it knows; Airflow's OpenLineage provider asks when the task ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import sdk
 from ..task_run import TaskRun
 from .job import JobOperator
 
@@ -37,7 +38,8 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param endpoint_name: the batch endpoint's name. Templated.
     :param deployment_name: the deployment to use; the endpoint's default if None. Templated.
     :param inputs: name -> a literal, or a dict with ``type`` (``uri_folder``, ``uri_file``, ``mltable`` or a model
-        type) and ``path`` (``azureml:NAME:VERSION`` of a data asset, ``azureml://...`` or ``https://...``). Templated.
+        type) and ``path`` (``azureml:NAME:VERSION`` of a data asset, ``azureml://...`` or ``https://...``), or
+        azure-ai-ml's ``Input`` of them. Templated.
     :param outputs: name -> a dict with ``type`` and ``path``. Templated.
     :param waiting: wait until the job has ended; otherwise the task succeeds once it has started.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
@@ -65,8 +67,8 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name
-        self.inputs = inputs
-        self.outputs = outputs
+        self.inputs = sdk.plain_inputs(inputs)
+        self.outputs = sdk.plain_inputs(outputs)
 
     def _submission_for(self, context: Context, client: WorkspaceClient) -> BatchInvocation:
         from ..jobs.batch_invocation import BatchInvocation

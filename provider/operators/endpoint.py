@@ -34,7 +34,8 @@ class AzureMachineLearningCreateEndpointOperator(CreateResourceOperator):
 
     :param endpoint: a dict with the keys of AzureML's CLI v2 YAML for endpoints (with ``compute`` it is a Kubernetes
         one); or a path to such YAML; or an azure-ai-ml endpoint; or a callable that returns one of them. Templated.
-    :param endpoint_type: ``online`` or ``batch``.
+    :param endpoint_type: ``online`` or ``batch``; None: what the class of an azure-ai-ml endpoint says, else
+        ``online``.
     :param on_difference: what to do if it exists with other settings: ``warn`` (in the log), ``error``, or ``update``
         (its traffic, and tags that are not asked for, stay).
     :return: a dict: name, id, status (provisioning state), tags, studio_url, scoring_uri, traffic.
@@ -47,11 +48,11 @@ class AzureMachineLearningCreateEndpointOperator(CreateResourceOperator):
     template_fields: Sequence[str] = ("endpoint", "endpoint_type", "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"endpoint": "json"}
 
-    def __init__(self, *, endpoint: Any, endpoint_type: EndpointType = "online", **kwargs: Any) -> None:
+    def __init__(self, *, endpoint: Any, endpoint_type: EndpointType | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_choice("endpoint_type", endpoint_type, ENDPOINT_TYPES)
         self.endpoint = sdk.field(endpoint)
-        self.endpoint_type = endpoint_type
+        self.endpoint_type: EndpointType = endpoint_type or sdk.endpoint_type(endpoint)
+        check_choice("endpoint_type", self.endpoint_type, ENDPOINT_TYPES)
 
     def _entity(self, context: Context) -> Any:
         return self._load_entity(context, self.endpoint, f"{self.endpoint_type} endpoint")
@@ -88,7 +89,8 @@ class AzureMachineLearningDeployEndpointOperator(DeployResourceOperator):
     :param deployment: a dict with the keys of AzureML's CLI v2 YAML for deployments; or a path to such YAML; or an
         azure-ai-ml deployment; or a callable that returns one of them. Relative paths start at the DAG file's folder,
         or the YAML's. Templated.
-    :param endpoint_type: ``online`` (managed and Kubernetes) or ``batch``.
+    :param endpoint_type: ``online`` (managed and Kubernetes) or ``batch``; None: what the class of an azure-ai-ml
+        deployment says, else ``online``.
     :return: a dict: name, id, status (provisioning state), tags, studio_url, endpoint_name, model (its id).
     :raises SpecError: the SDK does not accept the spec, its model, environment or compute does not exist, or the
         endpoint is being deleted; nothing was changed.
@@ -100,11 +102,11 @@ class AzureMachineLearningDeployEndpointOperator(DeployResourceOperator):
     template_fields: Sequence[str] = ("deployment", "endpoint_type", "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"deployment": "json"}
 
-    def __init__(self, *, deployment: Any, endpoint_type: EndpointType = "online", **kwargs: Any) -> None:
+    def __init__(self, *, deployment: Any, endpoint_type: EndpointType | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_choice("endpoint_type", endpoint_type, ENDPOINT_TYPES)
         self.deployment = sdk.field(deployment)
-        self.endpoint_type = endpoint_type
+        self.endpoint_type: EndpointType = endpoint_type or sdk.endpoint_type(deployment)
+        check_choice("endpoint_type", self.endpoint_type, ENDPOINT_TYPES)
 
     def _entity(self, context: Context) -> Any:
         entity = self._load_entity(context, self.deployment, f"{self.endpoint_type} deployment")

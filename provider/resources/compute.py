@@ -67,8 +67,14 @@ class Compute(Resource):
         workspace = hook.get_workspace_connection().workspace
         with sdk.quietly(), sdk.sdk_errors("compute"):
             entity._set_full_subnet_name(workspace.subscription_id, workspace.resource_group)
-            body: dict[str, Any] = entity._to_rest_object().as_dict()
-            return body
+            return sdk.compute_body(entity)
+
+    async def created(self, client: WorkspaceClient, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the body of a first PUT: with a location, which Kubernetes has in two places."""
+        body = await Resource.created(self, client, body)
+        if body["properties"].get("computeType") == "Kubernetes":
+            body["properties"]["computeLocation"] = body["location"]
+        return body
 
     def url(self, connection: WorkspaceConnection) -> str:
         """Return its page in studio."""

@@ -38,9 +38,19 @@ def asset_version(kind: Kind, body: dict[str, Any]) -> AssetVersion:
     )
 
 
+# key of a spec -> member of the body, where there is nothing to send without the key
+_OPTIONAL_MEMBERS = {
+    "description": "description",
+    "stage": "stage",
+    "system_metadata": "systemMetadata",
+    "auto_delete_setting": "autoDeleteSetting",
+    "referenced_uris": "referencedUris",
+}
+
+
 def asset_version_body(kind: Kind, spec: dict[str, Any], uri: str, tags: dict[str, str]) -> dict[str, Any]:
     """
-    Return the ARM body that makes a version.
+    Return the ARM body that makes a version: the members that azure-ai-ml sends, and no others.
 
     :param spec: a checked spec (specs.py).
     :param uri: where the bytes are.
@@ -49,16 +59,20 @@ def asset_version_body(kind: Kind, spec: dict[str, Any], uri: str, tags: dict[st
     properties: dict[str, Any] = {
         _TYPE_FIELD[kind]: spec["type"],
         _URI_FIELD[kind]: uri,
-        "description": spec.get("description"),
         "tags": {**spec.get("tags", {}), **tags},
         "properties": spec.get("properties", {}),
         "isAnonymous": False,
         "isArchived": False,
     }
+    for key, member in _OPTIONAL_MEMBERS.items():
+        if spec.get(key) is not None:
+            properties[member] = spec[key]
+    if isinstance(setting := properties.get("autoDeleteSetting"), dict):
+        condition = str(setting.get("condition", "")).title().replace("_", "")  # created_greater_than
+        properties["autoDeleteSetting"] = {**setting, "condition": condition[:1].lower() + condition[1:]}
     if kind is Kind.MODEL:
-        properties["flavors"] = {name: {"data": data} for name, data in spec.get("flavors", {}).items()}
-        if spec.get("stage"):
-            properties["stage"] = spec["stage"]
+        if flavors := spec.get("flavors"):
+            properties["flavors"] = {name: {"data": data} for name, data in flavors.items()}
         if job := _JOB_OUTPUT.match(uri):
             properties["jobName"] = job[1]
     return {"properties": properties}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.workspace import Kind, Workspace
 from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
 from ..rest.bodies import asset_version_body
+from ..specs import paths_in_mltable
 from ..storage.container import Container
 from ..storage.sources import Source, find_source, is_remote
 from ..storage.upload import Upload, checksum
@@ -134,6 +135,10 @@ class Registration:
             problem = "has no file named MLmodel, so it is not a model that MLflow saved"
         if problem:
             raise SpecError(f"{source.path} {problem} (the type is {asset_type}). Nothing was uploaded.")
+        if asset_type == "mltable":
+            (mltable,) = (file for file in source.files if file.name == "MLTable")
+            with mltable.open() as content:
+                self.spec["referenced_uris"] = paths_in_mltable(content.read(), where=f"{source.path}/MLTable")
         return source
 
     async def _check_remote_path(self) -> None:
@@ -160,10 +165,9 @@ class Registration:
                 if not _may_go_on(error) or not self.task_run.will_be_retried:
                     await _remove(container, prefix)
                 raise
-            workspace = self.client.connection.workspace
             below = prefix if source.is_folder else f"{prefix}/{source.files[0].name}"
             try:
-                return await self._create(f"{workspace.uri}/datastores/{datastore.name}/paths/{below}", content)
+                return await self._create(f"azureml://datastores/{datastore.name}/paths/{below}", content)
             except (RequestRefusedError, SpecError):
                 await _remove(container, prefix)
                 raise
@@ -177,7 +181,7 @@ class Registration:
         spec = self.spec
         if content:
             spec = {**spec, "properties": {**spec.get("properties", {}), CONTENT_PROPERTY: content}}
-        body = asset_version_body(self.kind, spec, uri, self.task_run.tags())
+        body = asset_version_body(self.kind, spec, self._as_sdk_writes(uri), self.task_run.tags())
         if explicit := self.spec.get("version"):
             made = await self._put(explicit, body)
             return made or self._same_or_error(await self._existing(explicit), None)
@@ -189,6 +193,12 @@ class Registration:
             version = max(following, str(int(version) + 1), key=int)
         log.info("Registered %s %s:%s at %s.", self.kind, made.name, made.version, made.path)
         return made
+
+    def _as_sdk_writes(self, uri: str) -> str:
+        """Return a path as azure-ai-ml sends it: of a model with its workspace, of a data asset as it is written."""
+        if self.kind is Kind.MODEL and uri.startswith("azureml://datastores/"):
+            return f"{self.client.connection.workspace.uri}/{uri.removeprefix('azureml://')}"
+        return uri
 
     async def _existing(self, version: str) -> AssetVersion:
         return await self.client.get_version(self.kind, self.spec["name"], version)

@@ -62,7 +62,7 @@ class SdkVersion:
                 return existing
             version = _after(version)
         entity.version = version
-        entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
+        _add_to_body(entity, self.task_run.tags(), spec_has_version=bool(explicit))
         self.task_run.remember(version=[entity.name, version])
         await asyncio.to_thread(self._create, entity)
         made = await self.client.get_resource(self.collection, entity.name, "versions", version)
@@ -83,6 +83,25 @@ class SdkVersion:
         noun = self.collection[:-1]
         with quietly(), sdk_errors(noun, self.client.connection), self.hook.ml_client() as ml:
             getattr(ml, self.collection).create_or_update(entity)
+
+
+def _add_to_body(entity: Any, tags: dict[str, str], *, spec_has_version: bool) -> None:
+    """
+    Add tags to what is sent, and to nothing else.
+
+    On a component itself they would go into its specification, and so into the hash by which AzureML's pipelines know a
+    step that has run before; so would a version that the user did not write.
+    """
+    write = entity._to_rest_object
+
+    def with_tags() -> Any:
+        body = write()
+        body.properties.tags = {**(body.properties.tags or {}), **tags}
+        if (specification := getattr(body.properties, "component_spec", None)) and not spec_has_version:
+            specification.pop("version", None)
+        return body
+
+    entity._to_rest_object = with_tags
 
 
 def _after(version: str) -> str:

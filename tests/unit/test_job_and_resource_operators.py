@@ -86,10 +86,14 @@ def test_a_trigger_survives_airflows_database(trigger):
     [
         (
             'Validation failed:\n {"command": ["Missing data."], "a": {"b": ["Unknown field."]}} see https://x',
-            "command: Missing data.; a.b: Unknown field.",
+            "\n- command: Missing data.\n- a.b: Unknown field.",
         ),
         ("Unsupported job type: magic.", "Unsupported job type: magic."),
         ("\x1b[31mred\x1b[0m\n\nblack", "red black"),
+        (
+            '{"errors": [{"path": "jobs.a.x", "message": "{\'b\': [\'Unknown\']}; Not a string.; Not a string."}]}',
+            "jobs.a.x: Not a string.",
+        ),
     ],
 )
 def test_what_the_sdk_says_is_readable(report, text):
