@@ -15,6 +15,7 @@ def get_provider_info() -> dict[str, Any]:
     Source: Airflow's ``provider_info.schema.json``; ``conn-fields`` and ``ui-field-behaviour`` draw the connection
     form.
     """
+    from .provider.configuration import provider_config
     from .provider.connection import CHOICES, CONN_TYPE, FORM_FIELDS, REQUIRED_FIELDS, SECRET_FIELDS
 
     package = __name__
@@ -52,5 +53,6 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "cli": [f"{package}.provider.cli.definition.commands"],
+        "config": provider_config(),
         "extra-links": [f"{package}.provider.links.AzureMachineLearningStudioLink"],
     }

@@ -8,6 +8,8 @@ it would be dropped without a word.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 try:
     from airflow.observability import stats
 except ImportError:
@@ -17,6 +19,11 @@ except ImportError:
 def count(name: str, **tags: str) -> None:
     """Count one more."""
     stats.incr(name, tags=tags)
+
+
+def duration(name: str, passed: timedelta, **tags: str) -> None:
+    """Tell how long something took."""
+    stats.timing(name, passed, tags=tags)
 
 
 def gauge(name: str, value: float, **tags: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..provider.triggers.watch import AzureMachineLearningWatchTrigger
 
 _QUEUE_URL = re.compile(r"https://[a-z0-9]{3,24}\.queue\.[a-z0-9.-]+/[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")
+_CONSUMER = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _LEAST_INTERVAL = 5
 
 
@@ -32,6 +33,7 @@ def watch(
     start: Literal["latest", "all"] = "latest",
     statuses: Iterable[str] | None = None,
     event_queue: str | None = None,
+    consumer: str | None = None,
 ) -> Asset:
     """
     Return an asset that has an event for each new version of an AzureML model or data asset, whoever makes it.
@@ -46,13 +48,13 @@ def watch(
                     ...
 
     Each version is announced once, when it first matches: made with the tags, tagged later, or restored from the
-    archive. Without tags, that is each new version. Several that one poll finds make one event. What is made while
-    Airflow is down is announced when it is back; after a crash a version may be announced again, with the same ``id``.
-    For ``ws.experiment(name)`` each job that ends is a version, with its status as ``stage``.
+    archive. Without tags, that is each new version. Several that one poll finds make one event, of up to 100 versions.
+    What is made while Airflow is down is announced when it is back; after a crash a version may be announced again,
+    with the same ``id``. For ``ws.experiment(name)`` each job that ends is a version, with its status as ``stage``.
 
     The result is an asset of its own, beside ``ws.model("fraud")`` (which has the events of Airflow's own tasks). Its
-    identity holds the filter; connection, interval and queue are not part of it, so they can be changed without
-    announcing anything anew. Use one and the same object in all DAGs: import it from one module.
+    identity holds the filter and the consumer; connection, interval and queue are not part of it, so they can be
+    changed without announcing anything anew. Use one and the same object in all DAGs: import it from one module.
 
     The triggerer polls once per workspace, kind, interval and queue, however many assets are watched; a watcher with
     tags adds a request for each asset that it watches.
@@ -68,11 +70,16 @@ def watch(
         ``Failed``, ``Canceled``, ``NotResponding``.
     :param event_queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``, a Storage Queue that Event Grid fills with the
         workspace's events: a message makes the next poll happen at once. It needs the extra ``event-queue``.
+    :param consumer: makes this watched asset another one than those of other consumers. Airflow gives events to DAGs
+        that are not paused, and keeps none for the others: a DAG that may be paused while others of the same watched
+        asset are not needs a watched asset of its own, such as ``consumer="deploy"``.
     :raises ValueError: an argument is wrong; Airflow shows it as the DAG's import error.
     """
     owner, kind, name = _identity(asset)
     wanted = {str(key): str(value) for key, value in sorted((tags or {}).items())}
     _check(owner, kind, poll_interval, start, statuses, event_queue)
+    if consumer is not None and not (isinstance(consumer, str) and _CONSUMER.fullmatch(consumer)):
+        raise ValueError(f"consumer is {consumer!r}; it is 1 to 100 letters, digits, _, - and ., e.g. a DAG's id.")
     fields: dict[str, Any] = {
         "conn_id": conn_id,
         "owner": owner.uri,
@@ -84,17 +91,22 @@ def watch(
         "event_queue": event_queue,
     }
     conditions = [f"{key}={value}" for key, value in wanted.items()]
+    if kind is Kind.EXPERIMENT:
+        fields["statuses"] = sorted(statuses or ["Completed"])
+        conditions = [*fields["statuses"], *conditions]
+    label = ", ".join(conditions)
+    watched = {"watched": ",".join(conditions) or "all"}
+    if consumer:
+        label, watched = f"{label} for {consumer}".strip(), {"consumer": consumer, **watched}  # as Airflow sorts it
+    fields["asset"] = f"{asset.name} (watched: {label})" if label else f"{asset.name} (watched)"
     trigger: AzureMachineLearningWatchTrigger
     if kind is Kind.EXPERIMENT:
-        states = sorted(statuses or ["Completed"])
-        conditions = [*states, *conditions]
-        trigger = AzureMachineLearningExperimentWatchTrigger(statuses=states, **fields)
+        trigger = AzureMachineLearningExperimentWatchTrigger(**fields)
     else:
         trigger = AzureMachineLearningVersionWatchTrigger(**fields)
-    label = f"watched: {', '.join(conditions)}" if conditions else "watched"
     return Asset(
-        name=f"{asset.name} ({label})",
-        uri=f"{asset.uri}?{urlencode({'watched': ','.join(conditions) or 'all'})}",
+        name=fields["asset"],
+        uri=f"{asset.uri}?{urlencode(watched)}",
         group=asset.group,
         watchers=[AssetWatcher(name=f"{kind.collection}/{name}", trigger=trigger)],
     )

@@ -9,6 +9,7 @@ from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand,
 from .permissions import PURPOSES
 
 _COMMANDS = f"{__package__}.commands"
+_WATCHERS = f"{__package__}.watchers"
 
 
 def _arg(flags: tuple[str, ...], **options: Any) -> Arg:
@@ -24,6 +25,8 @@ def _purposes(text: str) -> list[str]:
 
 _CONN_ID = _arg(("conn_id",), help="id of a connection of type azure_machine_learning")
 _OUTPUT = _arg(("-o", "--output"), help="table or json", choices=("table", "json"), default="table")
+_ANY_OUTPUT = _arg(("-o", "--output"), help="of these", choices=("table", "json", "yaml", "plain"), default="table")
+_WATCHED = _arg(("asset",), help="name or URI of a watched asset, as `airflow azureml watchers` lists it")
 _FOR = _arg(("--for",), dest="purposes", type=_purposes, default=[], help=f"one or more of {', '.join(PURPOSES)}")
 _FOR_ROLE = _arg(
     ("--for",), dest="purposes", type=_purposes, required=True, help=f"one or more of {', '.join(PURPOSES)}"
@@ -54,6 +57,28 @@ def commands() -> list[CLICommand]:
                     help="Print a custom Azure role, for `az role definition create --role-definition`",
                     func=lazy_load_command(f"{_COMMANDS}.role"),
                     args=(_FOR_ROLE, _arg(("--scope",), required=True, help="id of the workspace or of what holds it")),
+                ),
+                ActionCommand(
+                    name="watchers",
+                    help="List what is watched, by which DAGs, where it stands, and since when and why it fails",
+                    func=lazy_load_command(f"{_WATCHERS}.list_watchers"),
+                    args=(_ANY_OUTPUT,),
+                ),
+                ActionCommand(
+                    name="replay",
+                    help="Announce versions of a watched asset again",
+                    func=lazy_load_command(f"{_WATCHERS}.replay"),
+                    args=(
+                        _WATCHED,
+                        _arg(("--since",), help="what was made since then, ISO 8601, in UTC if it has no time zone"),
+                        _arg(("--from-version",), help="this version and what was made after it"),
+                    ),
+                ),
+                ActionCommand(
+                    name="forget",
+                    help="Forget what was announced on a watched asset: it is watched as if for the first time",
+                    func=lazy_load_command(f"{_WATCHERS}.forget"),
+                    args=(_WATCHED,),
                 ),
             ],
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from ...datasets.workspace import Kind
-from ..errors import NotFoundError, SpecError
+from ..errors import NotFoundError, SpecError, TransientError
 from .bodies import Datastore, Job, asset_version
 from .transport import Answer, Transport
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ..connection import WorkspaceConnection
+
+_PAGE_TRIES = 6
 
 
 class WorkspaceClient:
@@ -50,6 +53,7 @@ class WorkspaceClient:
         self._owns_transport = transport is None
         self._retry = retry
         self._reader = reader
+        self.pages = 0  # of lists, that were read
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -85,12 +89,30 @@ class WorkspaceClient:
 
     async def _list(self, path: str, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
         page = await self._get(path, params)
+        self.pages += 1
         while True:
             for item in page.get("value") or ():
                 yield item
             if not (link := page.get("nextLink")):
                 return
-            page = (await self._transport.request("GET", link, retry=self._retry, reader=self._reader)).body
+            page = await self._next_page(link)
+            self.pages += 1
+
+    async def _next_page(self, link: str) -> dict[str, Any]:
+        """
+        Return a further page of a list, in several tries if need be.
+
+        Who lists anew begins with page one: a long list of which now and then a page is refused would never end.
+        """
+        for tries_left in reversed(range(_PAGE_TRIES)):
+            try:
+                page = (await self._transport.request("GET", link, retry=self._retry, reader=self._reader)).body
+                return page if isinstance(page, dict) else {}
+            except TransientError as error:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(1.0 if error.retry_after is None else error.retry_after)
+        raise AssertionError("unreachable")
 
     async def request(self, method: str, url: str, *, params: dict[str, str] | None = None) -> dict[str, Any]:
         """Ask one of AzureML's other services, at an absolute URL, and return its JSON."""
@@ -208,16 +230,29 @@ class WorkspaceClient:
         async for body in self._list(_versions(kind, name), params):
             yield asset_version(kind, body)
 
+    async def list_all_versions(self, kind: Kind, name: str) -> AsyncIterator[tuple[AssetVersion, bool]]:
+        """
+        Yield all versions, newest first, each with whether it is archived.
+
+        :raises NotFoundError: there is no asset of that name.
+        """
+        async for body in self._list(_versions(kind, name), {"$orderBy": "createdtime desc", "listViewType": "All"}):
+            yield asset_version(kind, body), bool((body.get("properties") or {}).get("isArchived"))
+
     async def list_fingerprints(self, kind: Kind) -> AsyncIterator[tuple[str, str]]:
         """
         Yield the name of each asset with a text that changes when it gets a version: one (paged) request for all.
 
-        Archived names are left out. The text holds all that ARM says of the container and its newest version.
+        Archived names are left out. The text holds all that ARM says of the container and its newest version, which
+        it begins with: ``LATEST|...``.
         """
         async for body in self._list(f"/{kind.collection}", {"listViewType": "ActiveOnly"}):
-            properties, system = body.get("properties") or {}, body.get("systemData") or {}
-            marks = (properties.get("latestVersion"), properties.get("nextVersion"), system.get("createdAt"))
-            yield body["name"], "|".join(str(mark) for mark in (*marks, system.get("lastModifiedAt")))
+            yield body["name"], _fingerprint(body)
+
+    async def find_fingerprint(self, kind: Kind, name: str) -> str | None:
+        """Return the same text for one name, or None if it does not exist."""
+        body = await self.find_resource(kind.collection, name)
+        return None if body is None else _fingerprint(body)
 
     async def get_next_version(self, kind: Kind, name: str) -> str:
         """Return the version that AzureML would give to the next one; ``"1"`` for a name that does not exist yet."""
@@ -269,6 +304,12 @@ class WorkspaceClient:
 
 def _segment(name: str) -> str:
     return quote(name, safe="")
+
+
+def _fingerprint(body: dict[str, Any]) -> str:
+    properties, system = body.get("properties") or {}, body.get("systemData") or {}
+    marks = (properties.get("latestVersion"), properties.get("nextVersion"), system.get("createdAt"))
+    return "|".join(str(mark) for mark in (*marks, system.get("lastModifiedAt")))
 
 
 def _versions(kind: Kind, name: str, version: str | None = None) -> str:

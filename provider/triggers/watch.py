@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from ...datasets.workspace import Kind, owner_of
-from ..capabilities import aget_state, aset_state
-from ..errors import AzureMachineLearningError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-    from ...datasets.events import AssetVersion
-    from ..watching.poll import Beat, Snapshot
-
-_CURSOR = "azureml"
-# A trigger whose DAG was paused lives on for a moment, and what it says then is lost although Airflow calls it stored.
-# So
-# the cursor moves only when the trigger is still alive this many seconds after its event was stored.
-_SETTLED = 10.0
+    from ..watching.memory import Memory
+    from ..watching.poll import Beat
+    from ..watching.watcher import Watcher
 
 
 class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     """
     Tells what is new of one thing in a workspace, again and again. All that poll the same share one poll.
 
-    Airflow's asset state store keeps what was told, so nothing is lost or told anew when the triggerer restarts. It
-    never ends and never fails.
+    What was told is kept in Airflow (``watching/memory.py``), so nothing is lost or told anew when the triggerer
+    restarts. It never ends and never fails.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
     :param owner: what ``Workspace.uri`` or ``Registry.uri`` says.
     :param kind: ``model``, ``data`` or ``experiment``.
     :param name: of the model, data asset or experiment.
+    :param asset: the name of the watched Airflow asset.
     :param tags: what must be carried to match.
     :param start: ``latest``: what is there at the very start is known already; ``all``: it is news.
     :param poll_interval: seconds.
@@ -52,6 +44,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         owner: str,
         kind: str,
         name: str,
+        asset: str = "",
         tags: dict[str, str] | None = None,
         start: str = "latest",
         poll_interval: float = 60.0,
@@ -63,18 +56,13 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
             "owner": owner,
             "kind": kind,
             "name": name,
+            "asset": asset,
             "tags": dict(sorted((tags or {}).items())),
             "start": start,
             "poll_interval": poll_interval,
             "event_queue": event_queue,
         }
-        self.name, self.tags, self.start = name, self.fields["tags"], start
-        self._snapshot: Snapshot | None = None
-        self._state: dict[str, Any] | None = None
-        self._kept: dict[str, Any] | None = None
-        self._unsettled: deque[tuple[Beat, dict[str, Any]]] = deque()
-        self._complaint = ""
-        self._held_back: set[str] = set()
+        self._is_shared = True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and fields, for Airflow's database."""
@@ -103,6 +91,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch with a poll of its own; Airflow shares polls and does not call this."""
         producer = self.create_shared_stream_producer(self.fields)
+        self._is_shared = False
         beats = (beat async for beat, _ in producer.open_stream())
         try:
             async for event in self.filter_shared_stream(beats):
@@ -111,82 +100,26 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
             await producer.aclose()
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Beat]) -> AsyncIterator[TriggerEvent]:
-        """Yield one event for each snapshot that holds news: ``{"versions": [...]}``."""
-        async for beat in shared_stream:
-            try:
-                await self._keep_what_settled()
-                versions = [] if beat.snapshot is self._snapshot else await self._examine(beat.snapshot)
-                self._complaint = ""
-            except Exception as error:  # noqa: BLE001 - a watcher that fails is restarted at once, for ever
-                self._complain(error)
-                continue
-            if versions:
-                names = ", ".join(version.version for version in versions)
-                self.log.info("New of %s %s: %s.", self.fields["kind"], self.name, names)
-                assert self._state is not None
-                self._unsettled.append((beat, self._state))
-                event = {"versions": [version.to_dict() for version in versions]}
-                yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        """Yield events that hold news: ``{"versions": [...]}``."""
+        from ..watching.memory import Memory
 
-    async def _examine(self, snapshot: Snapshot) -> list[AssetVersion]:
-        first = False
-        if self._state is None:
-            self._kept = await self._load()
-            self._state = self._kept or self._nothing()
-            first = self._kept is None and self.start == "latest"
+        watcher = self._watcher(Memory(self.asset_state_store, self.fields["asset"]))
+        joined: Beat | None = None
         try:
-            versions, state = await self._news(snapshot, self._state, first=first)
-        except AzureMachineLearningError:
-            self._state = None if first else self._state
-            raise
-        self._snapshot = snapshot
-        self._state = state
-        if first:
-            self.log.info("Watching %s %s from now on.", self.fields["kind"], self.name)
-            versions = []
-        if not versions and not self._unsettled:
-            await self._keep(state)
-        return versions
+            async for beat in shared_stream:
+                if joined is None:
+                    joined = beat
+                    beat.watched[self.fields["name"]] += 1
+                if piece := await watcher.hear(beat):
+                    event = {"versions": [version.to_dict() for version in piece]}
+                    yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        finally:
+            if joined is not None:
+                joined.watched[self.fields["name"]] -= 1
 
     @abstractmethod
-    def _nothing(self) -> dict[str, Any]:
-        """Return the state in which nothing was told."""
+    def _watcher(self, memory: Memory) -> Watcher:
+        """Return what finds the news."""
 
-    @abstractmethod
-    async def _news(
-        self, snapshot: Snapshot, state: dict[str, Any], *, first: bool
-    ) -> tuple[list[AssetVersion], dict[str, Any]]:
-        """Return what is new since a state, and the state after it was told."""
-
-    async def _load(self) -> dict[str, Any] | None:
-        if self.asset_state_store is None:
-            self.log.warning("Airflow gave no asset state store: after a restart, watching begins anew.")
-            return None
-        kept = await aget_state(self.asset_state_store, _CURSOR)
-        return kept if isinstance(kept, dict) else None
-
-    async def _keep_what_settled(self) -> None:
-        settled = None
-        while self._unsettled:
-            beat, state = self._unsettled[0]
-            if beat.stored is None or time.monotonic() - beat.stored < _SETTLED:
-                break
-            settled = state
-            self._unsettled.popleft()
-        if settled is not None:
-            await self._keep(settled)
-
-    async def _keep(self, state: dict[str, Any]) -> None:
-        if state != self._kept and self.asset_state_store is not None:
-            await aset_state(self.asset_state_store, _CURSOR, state)
-        self._kept = state
-
-    def _complain(self, error: Exception) -> None:
-        if (text := type(error).__name__) != self._complaint:
-            self._complaint = text
-            self.log.warning("Watching %s %s: %s", self.fields["kind"], self.name, error)
-
-    def _hold_back(self, version: AssetVersion) -> None:
-        if version.id not in self._held_back:
-            self._held_back.add(version.id)
-            self.log.info("%s:%s is there, but without %s.", version.name, version.version, self.tags)
+    def _options(self) -> dict[str, Any]:
+        return {"trigger_id": getattr(self, "trigger_id", None), "confirmed": self._is_shared, "log": self.log}

@@ -6,26 +6,32 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from ...datasets.workspace import Kind, Registry, Workspace
-from ..errors import AzureMachineLearningError, NotFoundError, TransientError
+from ..configuration import setting
+from ..errors import AzureMachineLearningError, TransientError
 from ..hook import AzureMachineLearningHook
+from . import memory, metrics
+from .desk import Desk, Listing
 
 if TYPE_CHECKING:
-    from ...datasets.events import AssetVersion
-    from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
+    from .event_queue import Nudge
 
 log = logging.getLogger(__name__)
 
-_TICK = 5.0  # seconds between repetitions of the last snapshot, for who joined late and for cursors to be stored
-_MOST_BACKOFF = 900.0
+_TICK = 5.0  # seconds between repetitions of the last beat, for who joined late and for cursors to be stored
+_GATHER = 0.2  # seconds in which what is found is gathered for one beat
 _AFTER_NUDGE = (0.0, 2.0, 8.0)  # seconds; Azure's lists may show what is new a while after its event
+_NUDGE_SPACING = 2.0  # seconds from one poll to the next that a nudge asks for
+_REQUESTS = 30.0  # seconds between two looks for what `airflow azureml watchers` asks
 _NUDGES = {
     Kind.MODEL: {"modelregistered"},
     Kind.DATA: set[str](),
@@ -33,91 +39,55 @@ _NUDGES = {
 }
 
 
-class Snapshot:
+@dataclass(frozen=True, slots=True)
+class Trouble:
     """
-    What one poll found. All watchers of a stream get the same one, and share what they ask for further.
+    Why polls fail.
 
-    :param client: asks further.
-    :param kind: what is watched.
-    :param fingerprints: name of each model or data asset -> what changes when it gets a version.
+    :param why: what is wrong and what to do.
+    :param since: ISO 8601.
+    :param next_poll: ISO 8601.
     """
 
-    def __init__(self, client: WorkspaceClient, kind: Kind, fingerprints: dict[str, str]) -> None:
-        self.client = client
-        self.kind = kind
-        self.fingerprints = fingerprints
-        self._asked: dict[str, asyncio.Task[Any]] = {}
-        self._jobs: list[Job] = []
-        self._more_jobs: AsyncIterator[Job] | None = client.list_jobs() if kind is Kind.EXPERIMENT else None
-        self._lock = asyncio.Lock()
-        self._broken: AzureMachineLearningError | None = None
-
-    async def versions(self, name: str) -> list[AssetVersion]:
-        """Return the versions of an asset; one request however many ask. A name that does not exist has none."""
-        found: list[AssetVersion] = await self._once(name, self._list_versions)
-        return found
-
-    async def job(self, name: str) -> Job | None:
-        """Return a job, or None if it is gone; one request however many ask."""
-        found: Job | None = await self._once(name, self._get_job)
-        return found
-
-    async def jobs(self) -> AsyncIterator[Job]:
-        """Yield the workspace's jobs in the service's order; each page is fetched once, when somebody gets there."""
-        index = 0
-        while True:
-            async with self._lock:
-                if self._broken is not None:
-                    raise self._broken
-                if index == len(self._jobs) and self._more_jobs is not None:
-                    try:
-                        self._jobs.append(await anext(self._more_jobs))
-                    except StopAsyncIteration:
-                        self._more_jobs = None
-                    except AzureMachineLearningError as error:
-                        self._broken = error
-                        raise
-            if index == len(self._jobs):
-                return
-            yield self._jobs[index]
-            index += 1
-
-    async def _once(self, name: str, ask: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
-        if name not in self._asked:
-            self._asked[name] = asyncio.create_task(ask(name))
-        return await asyncio.shield(self._asked[name])
-
-    async def _list_versions(self, name: str) -> list[AssetVersion]:
-        try:
-            return [version async for version in self.client.list_versions(self.kind, name)]
-        except NotFoundError:
-            return []
-
-    async def _get_job(self, name: str) -> Job | None:
-        try:
-            return await self.client.get_job(name)
-        except NotFoundError:
-            return None
+    why: str
+    since: str
+    next_poll: str
 
 
 @dataclass(slots=True, eq=False)
 class Beat:
     """
-    One item of the shared stream: a new snapshot, or the last one again.
+    One item of the shared stream: what is known now, also if that is the same as before.
 
+    :param polls: how many polls succeeded.
+    :param fingerprints: name of each model or data asset -> what changes when it gets a version, None if it does not
+        exist; None before the first poll.
+    :param is_complete: whether a name that is not in there does not exist.
+    :param found: what watchers asked the desk for.
+    :param trouble: why polls fail at the moment, or None.
+    :param desk: where watchers ask for more.
+    :param watched: names that watchers join; the poll may ask for those alone.
+    :param requests: name of a watched asset -> what ``airflow azureml watchers`` asks of it.
     :param stored: when Airflow said that it had stored the events made of this beat, on the monotonic clock.
     """
 
-    snapshot: Snapshot
+    desk: Desk
+    watched: Counter[str]
+    polls: int = 0
+    fingerprints: Mapping[str, str | None] | None = None
+    is_complete: bool = False
+    found: Mapping[str, Listing] = field(default_factory=dict)
+    trouble: Trouble | None = None
+    requests: Mapping[str, Any] = field(default_factory=dict)
     stored: float | None = None
 
 
 class WorkspacePoll(SharedStreamProducer):
     """
-    Polls a workspace at an interval, and at once when an event queue says that something happened.
+    Polls a workspace at an interval, and soon when an event queue says that something happened.
 
-    It never returns and never raises: what goes wrong is logged once, backed off from and tried again. It runs in
-    Airflow's ack mode, because that is how Airflow says that events are stored.
+    It never returns and never raises: what goes wrong is logged once, told to the watchers, backed off from and tried
+    again. It runs in Airflow's ack mode, because that is how Airflow says that events are stored.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
     :param owner: the workspace, which the connection must point to, or a registry.
@@ -132,100 +102,169 @@ class WorkspacePoll(SharedStreamProducer):
         self._hook = AzureMachineLearningHook(conn_id, workspace=owner if isinstance(owner, Workspace) else None)
         self._owner = owner
         self._kind = kind
-        self._interval = interval
+        self._interval = max(interval, setting("watch_least_interval"))
         self._event_queue = event_queue
-        self._nudged = asyncio.Event()
+        self._wake = asyncio.Event()
         self._complaint = ""
+        self._trouble: Trouble | None = None
         self._failures = 0
-        self._resources = contextlib.AsyncExitStack()
+        self._polls = 0
+        self._list_pages = 1
+        self._fingerprints: dict[str, str | None] | None = None
+        self._is_complete = False
+        self._watched: Counter[str] = Counter()
+        self._requests: Mapping[str, Any] = {}
+        self._due = [0.0]  # moments of the next polls, on the monotonic clock
+        self._not_before = 0.0
         self._connected = contextlib.AsyncExitStack()
         self._client: WorkspaceClient | None = None
+        self._desk = Desk(kind, tell=self._wake.set)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open_stream(self) -> AsyncIterator[tuple[Beat, Beat]]:
-        """Yield a beat after each poll, and every few seconds in between: who joined late catches up with those."""
-        if self._event_queue:
-            self._resources.push_async_callback(_end, asyncio.create_task(self._listen()))
-        snapshot: Snapshot | None = None
-        due = [time.monotonic()]
+        """Yield a beat after each poll and with each finding, and every few seconds: who joined late catches up."""
+        self._tasks = [asyncio.create_task(self._desk.run()), asyncio.create_task(self._read_requests())]
+        last = 0.0
         while True:
-            if time.monotonic() >= due[0]:
-                due.pop(0)
-                try:
-                    snapshot = await self._poll()
-                    due = due or [time.monotonic() + self._interval]
-                except AzureMachineLearningError as error:
-                    due = [time.monotonic() + await self._complain(error)]
-            if snapshot is not None:
-                beat = Beat(snapshot)
+            polled = self._due[0] <= time.monotonic()
+            if polled:
+                await self._poll()
+            found = self._desk.collect()
+            if polled or found or time.monotonic() - last >= _TICK:
+                last = time.monotonic()
+                beat = self._beat(found)
                 yield beat, beat
+            await self._rest(last)
+
+    def _beat(self, found: Mapping[str, Listing]) -> Beat:
+        return Beat(
+            desk=self._desk,
+            watched=self._watched,
+            polls=self._polls,
+            fingerprints=self._fingerprints,
+            is_complete=self._is_complete,
+            found=found,
+            trouble=self._trouble,
+            requests=self._requests,
+        )
+
+    async def _rest(self, last: float) -> None:
+        """Wait for the next poll or beat, or until something is found; beats come the slower the more hear them."""
+        await asyncio.sleep(_GATHER + self._watched.total() * _GATHER / 200)
+        pause = min(self._due[0], last + _TICK) - time.monotonic()
+        if pause > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), max(0.05, min(_TICK, due[0] - time.monotonic())))
-                self._nudged.clear()
-                now = time.monotonic()
-                due = [*(now + pause for pause in _AFTER_NUDGE), now + self._interval]
+                await asyncio.wait_for(self._wake.wait(), pause)
+        self._wake.clear()
 
-    async def _poll(self) -> Snapshot:
-        if self._client is None:
-            self._client = await self._connect()
-        fingerprints: dict[str, str] = {}
-        if self._kind is not Kind.EXPERIMENT:
-            fingerprints = {name: mark async for name, mark in self._client.list_fingerprints(self._kind)}
-        if self._complaint:
-            log.info("Watching %s goes on after %d failed polls.", self._kind.collection, self._failures)
-        self._complaint, self._failures = "", 0
-        return Snapshot(self._client, self._kind, fingerprints)
+    async def _poll(self) -> None:
+        begin = time.monotonic()
+        self._due = [moment for moment in self._due[1:] if moment > begin]
+        try:
+            if self._client is None:
+                self._client, client = await self._connect()
+                self._desk.use(client)
+            await self._look(self._client)
+        except AzureMachineLearningError as error:
+            await self._complain(error)
+            outcome = type(error).__name__
+        except Exception as error:
+            log.exception("Watching %s of %s failed.", self._kind.collection, self._owner.label)
+            await self._complain(TransientError(f"{type(error).__name__}: {error}"))
+            outcome = type(error).__name__
+        else:
+            if self._complaint:
+                log.info(
+                    "Watching %s of %s goes on after %d failed polls.",
+                    self._kind.collection,
+                    self._owner.label,
+                    self._failures,
+                )
+            self._complaint, self._trouble, self._failures = "", None, 0
+            self._polls += 1
+            self._not_before = time.monotonic() + _NUDGE_SPACING
+            self._due.append(time.monotonic() + self._interval)
+            outcome = "ok"
+        metrics.polled(self._kind, outcome, time.monotonic() - begin)
 
-    async def _connect(self) -> WorkspaceClient:
+    async def _look(self, client: WorkspaceClient) -> None:
+        if self._kind is Kind.EXPERIMENT:
+            self._fingerprints = {}
+            return
+        names = [*+self._watched]
+        if names and len(names) < self._list_pages:
+            self._fingerprints = {name: await client.find_fingerprint(self._kind, name) for name in names}
+            self._is_complete = False
+            return
+        before = client.pages
+        self._fingerprints = {name: mark async for name, mark in client.list_fingerprints(self._kind)}
+        self._list_pages, self._is_complete = client.pages - before, True
+
+    async def _connect(self) -> tuple[WorkspaceClient, WorkspaceClient]:
+        """Return a client for this poll and one for the desk: each counts its pages."""
         from ..rest.client import WorkspaceClient
         from ..rest.registry_client import RegistryClient
         from ..rest.transport import shared_transport
 
         connection = await self._hook.aget_workspace_connection()
         transport = await self._connected.enter_async_context(shared_transport(connection))
-        if isinstance(self._owner, Registry):
-            return RegistryClient(connection, transport=transport, retry=False, registry=self._owner)
-        return WorkspaceClient(connection, transport=transport, retry=False)
+        if self._event_queue:
+            from .event_queue import hearing
 
-    async def _complain(self, error: AzureMachineLearningError) -> float:
-        """Log what is wrong, once for each reason, and return how long to wait."""
+            await self._connected.enter_async_context(hearing(self._event_queue, connection, self._nudge))
+        reader = f"watch:{self._owner.uri}:{self._kind}"
+
+        def client(reader: str) -> WorkspaceClient:
+            if isinstance(self._owner, Registry):
+                return RegistryClient(connection, transport=transport, retry=False, reader=reader, registry=self._owner)
+            return WorkspaceClient(connection, transport=transport, retry=False, reader=reader)
+
+        # Two readers: a poll waits for no list that somebody asked the desk for.
+        return client(reader), client(f"{reader}:lists")
+
+    async def _complain(self, error: AzureMachineLearningError) -> None:
+        """Log what is wrong, once for each reason, and poll later."""
         if not isinstance(error, TransientError):
             # The connection may have been corrected in Airflow since: read it anew.
-            await self._connected.aclose()
             self._client = None
-        pause = min(self._interval * float(2 ** min(self._failures, 6)), max(_MOST_BACKOFF, self._interval))
+            self._desk.use(None)
+            await self._connected.aclose()
+        pause = self._interval * float(2 ** min(self._failures, 6))
+        pause = min(pause, max(setting("watch_greatest_backoff"), self._interval))
         if isinstance(error, TransientError):
             pause = max(pause, error.retry_after or 0)
         self._failures += 1
+        self._not_before = time.monotonic() + pause
+        self._due = [self._not_before]
         if (text := type(error).__name__) != self._complaint:
             self._complaint = text
-            log.warning("Watching %s: %s Trying again in %.0f s.", self._kind.collection, error, pause)
-        return pause
+            what = f"{self._kind.collection} of {self._owner.label}"
+            log.warning("Watching %s: %s Trying again in %.0f s.", what, error, pause)
+        if self._failures > 1 or not isinstance(error, TransientError):  # one refusal is no trouble
+            now = time.time()
+            since = self._trouble.since if self._trouble else _clock(now)
+            self._trouble = Trouble(str(error), since, _clock(now + pause))
 
-    async def _listen(self) -> None:
-        """Take messages as they come, two looks a second: each nudges the poll."""
-        from azure.core.exceptions import AzureError
+    def _nudge(self, nudge: Nudge) -> None:
+        """Poll soon, if it is about what is watched; but never before the service lets us."""
+        if nudge.kind not in _NUDGES[self._kind]:
+            return
+        mine = self._owner.id.strip("/").lower() if isinstance(self._owner, Workspace) else ""
+        if nudge.workspace and nudge.workspace != mine:
+            return
+        first = max(time.monotonic(), self._not_before)
+        if self._failures:
+            self._due = [first]  # the back-off goes on
+        else:
+            self._due = [*(first + pause for pause in _AFTER_NUDGE), first + self._interval]
+        self._wake.set()
 
-        from .event_queue import EventQueue
-
-        assert self._event_queue is not None
-        complaint = ""
+    async def _read_requests(self) -> None:
+        """Look now and then for what ``airflow azureml watchers`` asks."""
         while True:
-            try:
-                connection = await self._hook.aget_workspace_connection()
-                async with (
-                    connection.async_credential() as credential,
-                    EventQueue(self._event_queue, credential) as queue,
-                ):
-                    while True:
-                        if await queue.take() & _NUDGES[self._kind]:
-                            self._nudged.set()
-                        complaint = ""
-                        await asyncio.sleep(0.5)
-            except (AzureError, AzureMachineLearningError) as error:
-                if (text := f"{type(error).__name__}: {str(error).splitlines()[0]}") != complaint:
-                    complaint = text
-                    log.warning("Event queue %s cannot be read; polling goes on. %s", self._event_queue, text)
-                await asyncio.sleep(min(30.0, self._interval))
+            with contextlib.suppress(Exception):
+                self._requests = await memory.read_requests()
+            await asyncio.sleep(_REQUESTS)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Take note that Airflow has stored all events that were made of these beats."""
@@ -234,11 +273,12 @@ class WorkspacePoll(SharedStreamProducer):
 
     async def aclose(self) -> None:
         """Close what was opened; the last watcher has left."""
-        await self._resources.aclose()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await self._connected.aclose()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -26,6 +26,7 @@ ORDER = {
             "provider",
             "provider.arguments",
             "provider.capabilities",
+            "provider.configuration",
             "provider.errors",
             "provider.metrics",
             "provider.specs",

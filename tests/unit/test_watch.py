@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_azureml.datasets import Registry, Workspace
 from airflow_provider_azureml.datasets.uri import parse_asset_uri
-from airflow_provider_azureml.provider.watching.event_queue import event_kinds
+from airflow_provider_azureml.provider.watching.event_queue import Nudge, read_events
 from airflow_provider_azureml.sensors import watch
 
 WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")
@@ -37,13 +37,29 @@ def test_filters_make_identities_and_tuning_does_not():
     assert identity() == identity(poll_interval=900, conn_id="b", start="all")
     assert identity() == identity(event_queue="https://account.queue.core.windows.net/events")
     assert identity(tags={"a": "1", "b": "2"}) == identity(tags={"b": 2, "a": 1})
-    every = [identity(), identity(tags={"a": "1"}), identity(tags={"a": "2"}), (MODEL.name, MODEL.uri)]
-    assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 4
+    assert identity(consumer="deploy") == identity(consumer="deploy", poll_interval=900)
+    every = [
+        identity(),
+        identity(consumer="deploy"),
+        identity(tags={"a": "1"}),
+        identity(tags={"a": "2"}),
+        (MODEL.name, MODEL.uri),
+    ]
+    assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 5
 
 
 def test_the_final_states_of_an_experiments_jobs_are_part_of_its_identity():
     watched = watch(WS.experiment("night"), conn_id="azureml", statuses=["Failed", "Canceled"], tags={"team": "a"})
     assert watched.name.endswith("(watched: Canceled, Failed, team=a)")
+
+
+def test_consumers_of_one_thing_have_each_a_trigger_of_their_own_that_share_a_poll():
+    """Airflow gives watched assets with equal triggers one trigger, with one state for both."""
+    triggers = [
+        watch(MODEL, conn_id="azureml", consumer=name).watchers[0].trigger for name in (None, "deploy", "report")
+    ]
+    assert len({json.dumps(trigger.serialize()) for trigger in triggers}) == 3
+    assert len({trigger.shared_stream_key() for trigger in triggers}) == 1
 
 
 def test_a_dag_with_watchers_is_the_same_dag_on_each_parse():
@@ -71,6 +87,7 @@ def test_a_dag_with_watchers_is_the_same_dag_on_each_parse():
         ({"poll_interval": 1}, "poll_interval is 1; it is 5 seconds or more"),
         ({"poll_interval": "60"}, "poll_interval is '60'"),
         ({"start": "first"}, "start is 'first'"),
+        ({"consumer": "my dag"}, "consumer is 'my dag'; it is 1 to 100 letters"),
         ({"statuses": ["Completed"]}, "statuses are for experiments"),
         ({"asset": WS.experiment("e"), "statuses": ["Running"]}, "'Running' is not final"),
         (
@@ -86,32 +103,35 @@ def test_a_wrong_argument_fails_at_parse_and_says_what_is_right(arguments, words
         watch(**{"asset": MODEL, "conn_id": "azureml", **arguments})
 
 
-SCHEMA = {"eventType": "Microsoft.MachineLearningServices.ModelRegistered", "data": {"ModelName": "m"}}
-CLOUD = {"specversion": "1.0", "type": "Microsoft.MachineLearningServices.RunCompleted", "data": {}}
+PLACE = "/subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W"
+SCHEMA = {"topic": PLACE, "eventType": "Microsoft.MachineLearningServices.ModelRegistered", "data": {"ModelName": "m"}}
+CLOUD = {"specversion": "1.0", "source": PLACE, "type": "Microsoft.MachineLearningServices.RunCompleted", "data": {}}
+MODEL_MADE, RUN_ENDED = (Nudge(kind, PLACE.strip("/").lower()) for kind in ("modelregistered", "runcompleted"))
 
 
 @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode(), str.encode])
 @pytest.mark.parametrize(
-    ("event", "kinds"),
+    ("event", "nudges"),
     [
-        (SCHEMA, ["modelregistered"]),
-        ([SCHEMA], ["modelregistered"]),
-        (CLOUD, ["runcompleted"]),
-        ([SCHEMA, CLOUD], ["modelregistered", "runcompleted"]),
-        ({"EventType": "microsoft.machinelearningservices.runstatuschanged"}, ["runstatuschanged"]),
+        (SCHEMA, [MODEL_MADE]),
+        ([SCHEMA], [MODEL_MADE]),
+        (CLOUD, [RUN_ENDED]),
+        ([SCHEMA, CLOUD], [MODEL_MADE, RUN_ENDED]),
+        ({"EventType": "microsoft.machinelearningservices.runstatuschanged"}, [Nudge("runstatuschanged", "")]),
+        ({"EventType": "a.b", "topic": 7}, [Nudge("b", "")]),
     ],
 )
-def test_every_form_in_which_event_grid_writes_is_read(event, kinds, encode):
-    assert event_kinds(encode(json.dumps(event))) == kinds
+def test_every_form_in_which_event_grid_writes_is_read(event, nudges, encode):
+    assert read_events(encode(json.dumps(event))) == nudges
 
 
 @given(st.one_of(st.text(), st.binary(), st.recursive(st.none() | st.text(), st.lists).map(json.dumps)))
 def test_anything_else_is_a_value_error_and_no_other(body):
     with contextlib.suppress(ValueError):
-        event_kinds(body)
+        read_events(body)
 
 
 @pytest.mark.parametrize("body", ["", "[" * 60_000, '{"eventType": 7}', "null", "[[]]", "eyJ"])
 def test_hostile_messages_are_value_errors(body):
-    with pytest.raises((ValueError, RecursionError)):
-        event_kinds(body)
+    with pytest.raises(ValueError, match=r"an event|neither JSON"):
+        read_events(body)

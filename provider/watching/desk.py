@@ -1,0 +1,216 @@
+"""Where watchers ask for lists, and get them in turn: few at a time, each once however many ask, until they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ...datasets.events import AssetVersion, parse_time
+from ...datasets.workspace import Kind
+from ..errors import AzureMachineLearningError, NotFoundError, TransientError
+from .cursors import milliseconds
+
+if TYPE_CHECKING:
+    from ..rest.bodies import Job
+    from ..rest.client import WorkspaceClient
+
+log = logging.getLogger(__name__)
+
+JOBS = ""  # the name under which the workspace's list of jobs is asked for
+_AT_ONCE = 4
+_MOST_PAUSE = 60.0  # seconds between two tries while the service says no more than that it is busy
+
+
+class View(IntEnum):
+    """How much of a list is asked for; each holds what the ones before it hold."""
+
+    RECENT = 1
+    ACTIVE = 2
+    ALL = 3
+
+
+@dataclass(slots=True)
+class Look:
+    """
+    What somebody wants to see.
+
+    :param since: of RECENT and of jobs: made at this moment or later; milliseconds.
+    :param jobs: names of jobs to be asked for where the list does not show them.
+    """
+
+    view: View = View.RECENT
+    since: int = 0
+    jobs: set[str] = field(default_factory=set)
+
+    def merge(self, other: Look) -> None:
+        """Want what another wants, too."""
+        self.view, self.since = max(self.view, other.view), min(self.since, other.since)
+        self.jobs |= other.jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    What was seen, or the error for which nothing was.
+
+    :param versions: not archived.
+    :param archived: the archived ones, in the view ALL.
+    :param newest: when the newest job of the workspace was made, ISO 8601, or empty.
+    """
+
+    view: View = View.ALL
+    versions: tuple[AssetVersion, ...] = ()
+    archived: tuple[AssetVersion, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    newest: str = ""
+    error: Exception | None = None
+
+
+class Desk:
+    """
+    Asks for what watchers want. First asked is first served; what the service is too busy for goes to the end.
+
+    :param kind: what is listed.
+    :param tell: is called when something was found.
+    """
+
+    def __init__(self, kind: Kind, *, tell: Callable[[], None]) -> None:
+        self._client: WorkspaceClient | None = None
+        self._kind = kind
+        self._tell = tell
+        self._wanted: dict[str, Look] = {}
+        self._found: dict[str, Listing] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._some = asyncio.Event()
+        self._free = asyncio.Semaphore(_AT_ONCE)
+        self._not_before = 0.0
+        self._refused = 0
+
+    def use(self, client: WorkspaceClient | None) -> None:
+        """Ask with this client from now on; with none, wait for one."""
+        self._client = client
+        self._some.set()
+
+    def want(self, name: str, look: Look) -> None:
+        """Ask for a list. It will be in :meth:`collect` once, a while later."""
+        if name in self._wanted:
+            self._wanted[name].merge(look)
+        else:
+            self._wanted[name] = look
+        self._some.set()
+
+    def collect(self) -> dict[str, Listing]:
+        """Return what was found since the last time."""
+        found, self._found = self._found, {}
+        return found
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            while True:
+                await self._free.acquire()
+                name, look = await self._next()
+                self._busy[name] = asyncio.create_task(self._serve(name, look))
+        finally:
+            for task in [*self._busy.values()]:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _next(self) -> tuple[str, Look]:
+        while True:
+            name = next((name for name in self._wanted if name not in self._busy), None)
+            pause = self._not_before - time.monotonic()
+            if self._client is not None and name is not None and pause <= 0:
+                return name, self._wanted.pop(name)
+            self._some.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._some.wait(), pause if name is not None and pause > 0 else None)
+
+    async def _serve(self, name: str, look: Look) -> None:
+        try:
+            self._found[name] = await self._look(name, look)
+            self._refused = 0
+        except TransientError as error:
+            self._wait(error)
+            self.want(name, look)
+            self._found.setdefault(name, Listing(error=error))
+        except AzureMachineLearningError as error:
+            self._found[name] = Listing(error=error)
+        except Exception as error:
+            log.exception("Listing %s %s failed.", self._kind.collection, name)
+            self._found[name] = Listing(error=error)
+        finally:
+            del self._busy[name]
+            self._free.release()
+            self._some.set()
+        self._tell()
+
+    def _wait(self, error: TransientError) -> None:
+        """Ask nothing for as long as the service says, or longer and longer."""
+        self._refused += 1
+        pause = error.retry_after or min(2.0 ** min(self._refused - 1, 10), _MOST_PAUSE)
+        self._not_before = max(self._not_before, time.monotonic() + pause)
+
+    async def _look(self, name: str, look: Look) -> Listing:
+        assert self._client is not None
+        if self._kind is Kind.EXPERIMENT:
+            return await self._list_jobs(look)
+        found: list[AssetVersion] = []
+        archived: list[AssetVersion] = []
+        try:
+            if look.view is View.ALL:
+                async for version, is_archived in self._client.list_all_versions(self._kind, name):
+                    (archived if is_archived else found).append(version)
+            else:
+                await self._list_versions(name, look, found)
+        except NotFoundError:
+            found, archived = [], []
+        return Listing(look.view, tuple(found), tuple(archived))
+
+    async def _list_versions(self, name: str, look: Look, found: list[AssetVersion]) -> None:
+        assert self._client is not None
+        in_order = _InOrder()
+        async for version in self._client.list_versions(self._kind, name):
+            found.append(version)
+            ordered = in_order.goes_on(version.created_at)
+            if look.view is View.RECENT and ordered and milliseconds(version.created_at) < look.since:
+                return
+
+    async def _list_jobs(self, look: Look) -> Listing:
+        """Return the jobs made since, and those that were asked for by name and still exist."""
+        assert self._client is not None
+        found: dict[str, Job] = {}
+        newest = ""
+        in_order = _InOrder()
+        async for job in self._client.list_jobs():
+            ordered = in_order.goes_on(job.created_at)
+            newest = max(newest, job.created_at, key=parse_time)
+            if ordered and milliseconds(job.created_at) < look.since:
+                break
+            found[job.name] = job
+        for name in look.jobs - found.keys():
+            if (known := await self._client.find_job(name)) is not None:
+                found[name] = known
+        return Listing(jobs=tuple(found.values()), newest=newest)
+
+
+class _InOrder:
+    """Newest first is how lists were seen, not how they are documented: stop early only as long as it is so."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+        self._holds = True
+
+    def goes_on(self, created_at: str) -> bool:
+        """Take the next item's time and return whether all so far were in order."""
+        if self._last is not None and parse_time(created_at) > parse_time(self._last):
+            self._holds = False
+        self._last = created_at
+        return self._holds

@@ -1,0 +1,389 @@
+"""One watched asset: what is new, told in events that get through, and remembered. What all kinds of it share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..configuration import settle_time
+from ..errors import TransientError
+from . import metrics
+from .memory import Kept, Memory
+from .pieces import pieces
+
+if TYPE_CHECKING:
+    from ...datasets.events import AssetVersion
+    from .desk import Listing
+    from .poll import Beat
+
+# Airflow starts one DAG run for events in quick succession, and shows it the first only (apache/airflow#56050).
+_SPACING = 3.0  # seconds between two events of one asset
+_UNCONFIRMED = 30.0  # seconds after which an event counts as stored where Airflow does not say so
+_UNREADABLE = 3  # times that Airflow fails to give what was kept, until that counts as unreadable
+_REFUSALS = 3  # errors in a row that make a watcher a failing one
+
+
+@dataclass(slots=True)
+class _Told:
+    """
+    An event that was handed to Airflow: with which beat, when, and the cursor for after it.
+
+    Without a beat, one that an earlier try of this watcher had stored.
+    """
+
+    beat: Beat | None
+    at: float
+    cursor: Any
+    is_kept: bool = False
+
+    def stored(self, *, confirmed: bool) -> float | None:
+        """Return when it was stored, on the monotonic clock, or None if it is not, as far as is known."""
+        if self.beat is None:
+            return self.at
+        if confirmed:
+            return self.beat.stored
+        return self.at + _UNCONFIRMED if time.monotonic() > self.at + _UNCONFIRMED else None
+
+
+class Watcher(ABC):
+    """
+    Tells what is new of one asset.
+
+    It keeps three things apart: what it has told, what of that Airflow has stored (in the asset's state store), and
+    what of that was surely heard (in the copy): after a crash nothing that was stored is told again, and after a pause
+    or a bad deployment nothing is left out that was stored but heard by nobody.
+
+    :param fields: the trigger's.
+    :param memory: where it keeps that.
+    :param trigger_id: Airflow's id of the trigger; None without Airflow.
+    :param confirmed: whether Airflow says when events are stored.
+    :param log: the trigger's.
+    """
+
+    def __init__(
+        self, fields: dict[str, Any], memory: Memory, *, trigger_id: int | None, confirmed: bool, log: logging.Logger
+    ) -> None:
+        self.kind: str = fields["kind"]
+        self.name: str = fields["name"]
+        self.tags: dict[str, str] = fields["tags"]
+        self._asset: str = fields.get("asset") or self.name
+        self._start: str = fields["start"]
+        self._memory = memory
+        self._trigger_id = trigger_id
+        self._confirmed = confirmed
+        self._log = log
+        self._cursor: Any = None  # what was told; None: nothing is decided yet
+        self._stored: Any = None  # what of that Airflow has stored
+        self._settled: Any = None  # what of that was heard
+        self._kept: Kept | None = None
+        self._mark: str | None = None
+        self._request: str | None = None
+        self._is_loaded = False
+        self._backlog: list[AssetVersion] = []
+        self._told: deque[_Told] = deque()
+        self._last_told = 0.0
+        self._polls = 0
+        self._complaint = ""
+        self._errors = 0
+        self._unread = 0
+        self._trouble = ""
+        self._look_trouble = ""
+        self._note = ""
+        self._health: dict[str, Any] = {}
+        self._last_news: str | None = None
+
+    # What the kinds of it do
+
+    @abstractmethod
+    def _nothing(self) -> Any:
+        """Return the cursor for which nothing was told."""
+
+    @abstractmethod
+    def _read_cursor(self, value: Any) -> Any:
+        """Return the cursor that was written as JSON; ValueError if that is not one."""
+
+    @abstractmethod
+    async def _want(self, beat: Beat) -> None:
+        """Ask the beat's desk for what is to be looked at now, if anything."""
+
+    @abstractmethod
+    async def _take(self, listing: Listing) -> list[AssetVersion]:
+        """Return what is new in what was asked for."""
+
+    @abstractmethod
+    async def _after(self, piece: list[AssetVersion], rest: list[AssetVersion]) -> Any:
+        """Return the cursor for after a piece of what is new was told, and the rest not yet."""
+
+    @abstractmethod
+    def _look_again(self) -> None:
+        """Look at everything again, as if nothing had been seen."""
+
+    @abstractmethod
+    def _replay(self, cursor: Any, since: str | None, version: str | None) -> Any:
+        """
+        Return the cursor for which what was made since a moment, or since a version was, was not told.
+
+        None: that version must be looked up first.
+        """
+
+    @property
+    def look_name(self) -> str:
+        """The name under which it asks the desk."""
+        return self.name
+
+    # The way of a beat
+
+    async def hear(self, beat: Beat) -> list[AssetVersion]:
+        """Return what is to be announced in one event now; call it with each beat, and do as it says."""
+        try:
+            piece = await self._hear(beat)
+        except Exception as error:  # noqa: BLE001 - a watcher that fails is restarted at once, for ever
+            piece = []
+            self._complain(error)
+        else:
+            self._complaint = self._trouble = ""
+        await self._tell_health(beat)
+        return piece
+
+    async def _hear(self, beat: Beat) -> list[AssetVersion]:
+        if not self._is_loaded:
+            await self._load()
+        await self._keep_what_is_stored()
+        await self._settle()
+        await self._heed(beat.requests.get(self._asset))
+        listing = beat.found.get(self.look_name)
+        if listing is not None and not self._backlog:
+            if listing.error is None:
+                self._errors, self._look_trouble = 0, ""
+                self._backlog = await self._take(listing)
+            else:
+                self._mind(listing.error)
+        if not self._backlog:
+            await self._want(beat)
+        return await self._next_piece(beat)
+
+    async def _next_piece(self, beat: Beat) -> list[AssetVersion]:
+        now = time.monotonic()
+        if not self._backlog or now - self._last_told < _SPACING:
+            return []
+        # While an asset is out of use, what it announces starts nothing. Airflow does not take its state then.
+        if not await self._keep(always=True):
+            return []
+        piece = pieces(self._backlog)[0]
+        rest = self._backlog[len(piece) :]
+        self._cursor = await self._after(piece, rest)
+        self._told.append(_Told(beat, now, self._cursor))
+        self._backlog = rest
+        self._last_told = now
+        self._last_news = _clock()
+        self._log.info(
+            "New of %s: %s%s.", self._asset, _summary(piece), f"; {len(rest)} more will follow" if rest else ""
+        )
+        metrics.announced(self.kind, piece)
+        return piece
+
+    # Memory
+
+    async def _load(self) -> None:
+        try:
+            row = await self._memory.read()
+        except Exception:
+            self._unread += 1
+            if self._unread < _UNREADABLE:
+                raise
+            # If Airflow takes something else for this asset, it is what was kept that is broken.
+            await self._memory.write_health({"state": "failing", "why": "What this watcher kept cannot be read."})
+            row = "what Airflow cannot read"
+        copy = await self._memory.read_copy()
+        kept, cursor = self._understand(row, "the asset's state store")
+        copied, settled = self._understand(copy, "the variable")
+        if kept is not None and (kept.trigger in (None, self._trigger_id) or settled is None):
+            self._mark, self._kept = kept.mark, kept
+            self._cursor, self._settled = cursor, cursor if settled is None else settled
+        elif settled is not None:
+            # The watcher was away: what it told last, perhaps nobody heard.
+            self._cursor = self._settled = settled
+        elif row is not None or copy is not None:
+            self._note += " All is announced again."
+            self._cursor = self._settled = self._nothing()
+        self._stored = self._cursor
+        if self._cursor != self._settled:
+            self._told.append(_Told(None, time.monotonic(), self._cursor, is_kept=True))
+        newest = kept or copied
+        self._request = newest.request if newest else None
+        self._is_loaded = True
+
+    def _understand(self, value: Any, place: str) -> tuple[Kept | None, Any]:
+        if value is None:
+            return None, None
+        try:
+            kept = Kept.from_json(value)
+            return kept, self._read_cursor(kept.cursor)
+        except ValueError as error:
+            self._note = f"What {place} kept could not be read: {error}."
+            self._log.error("Watching %s: %s What was announced may be announced again.", self._asset, self._note)
+            return None, None
+
+    async def _keep(self, *, always: bool = False) -> bool:
+        """
+        Keep what Airflow has stored, and return whether this watcher goes on from there.
+
+        :param always: write it even if it is kept already, to learn whether the asset is in use.
+        :raises Exception: it is not, or Airflow is not there.
+        """
+        if self._kept is not None and not await self._memory.is_there():
+            await self._begin_again()
+            return False
+        is_clean = not self._backlog and all(told.is_kept for told in self._told)
+        mark = self._mark if is_clean else None
+        kept = Kept(self._stored.to_json(), self._trigger_id, mark, self._request)
+        if always or kept != self._kept:
+            await self._memory.write(kept)
+            self._kept = kept
+        return True
+
+    async def _keep_what_is_stored(self) -> None:
+        stored = []
+        for told in self._told:
+            if told.stored(confirmed=self._confirmed) is None:
+                break
+            stored.append(told)
+        if not stored or stored[-1].is_kept:
+            return
+        self._stored = stored[-1].cursor
+        if await self._keep():
+            for told in stored:
+                told.is_kept = True
+
+    async def _settle(self) -> None:
+        """Move to the copy what was stored so long ago that it was surely heard."""
+        settled = None
+        wait = settle_time()
+        while self._told and self._told[0].is_kept:
+            stored = self._told[0].stored(confirmed=self._confirmed)
+            if stored is None or time.monotonic() - stored < wait:
+                break
+            if settled is None and not await self._memory.is_there():
+                await self._begin_again()
+                return
+            settled = self._told.popleft().cursor
+        if settled is not None:
+            await self._keep_copy(settled)
+
+    async def _keep_copy(self, cursor: Any) -> None:
+        await self._memory.write_copy(Kept(cursor.to_json(), request=self._request))
+        self._settled = cursor
+
+    async def _begin_again(self) -> None:
+        """Go back to what was surely heard: the asset was out of use meanwhile."""
+        self._log.warning(
+            "Airflow has deleted what was kept for %s: it was out of use for a while. What may have been announced to "
+            "nobody since is announced again.",
+            self._asset,
+        )
+        self._cursor = self._stored = self._settled
+        self._kept, self._mark = None, None
+        self._told.clear()
+        self._backlog = []
+        self._look_again()
+        await self._keep()
+
+    async def _take_as_known(self, cursor: Any) -> None:
+        """Take what is there for known, at the very start; a watcher that could not keep this has not begun."""
+        self._stored = cursor
+        await self._keep(always=True)
+        await self._keep_copy(cursor)
+        self._cursor = cursor
+        self._log.info("Watching %s from now on.", self._asset)
+
+    async def _improve(self, cursor: Any) -> None:
+        """Take a cursor that says the same."""
+        if self._told or self._backlog or cursor == self._cursor:
+            return
+        self._cursor = self._stored = cursor
+        if await self._keep():
+            await self._keep_copy(cursor)
+
+    async def _note_mark(self, mark: str | None) -> None:
+        """Remember for which fingerprint all was seen."""
+        if mark != self._mark:
+            self._mark = mark
+            await self._keep()
+
+    # Requests of `airflow azureml watchers`
+
+    async def _heed(self, request: Any) -> None:
+        if not isinstance(request, dict) or not request.get("id") or request["id"] == self._request:
+            return
+        if self._cursor is None or self._backlog or not all(told.is_kept for told in self._told):
+            return  # what is under way comes first
+        self._log.info("%s: as was asked for: %s.", self._asset, request)
+        self._look_again()
+        self._mark = None
+        if request.get("do") == "forget":
+            self._cursor = None
+            self._request = request["id"]
+            return
+        cursor = self._replay(self._cursor, request.get("since"), request.get("from_version"))
+        if cursor is None:
+            return  # it needs a look first
+        self._request = request["id"]
+        self._told.clear()
+        self._cursor = self._stored = cursor
+        if await self._keep():
+            await self._keep_copy(cursor)
+
+    # Health
+
+    def _mind(self, error: Exception) -> None:
+        """Take note that what was asked for could not be had; one refusal is no trouble."""
+        self._errors += 1
+        if self._errors >= _REFUSALS or not isinstance(error, TransientError):
+            text = f"{type(error).__name__}: {error}"
+            if type(error).__name__ != self._look_trouble.partition(":")[0]:
+                self._log.warning("Watching %s: %s", self._asset, error)
+            self._look_trouble = text
+
+    def _complain(self, error: Exception) -> None:
+        self._trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if type(error).__name__ != self._complaint:
+            self._complaint = type(error).__name__
+            waiting = f" {len(self._backlog)} versions wait to be announced." if self._backlog else ""
+            self._log.warning("Watching %s: %s%s", self._asset, error, waiting)
+
+    async def _tell_health(self, beat: Beat) -> None:
+        """Write how it is where the asset's page shows it, when that has changed."""
+        trouble = beat.trouble
+        why = trouble.why if trouble else self._trouble or self._look_trouble
+        now = _clock()
+        health: dict[str, Any] = {
+            "state": "failing" if why else "ok",
+            "why": why or self._note or None,
+            "failing_since": (trouble.since if trouble else self._health.get("failing_since") or now) if why else None,
+            "last_news": self._last_news,
+        }
+        if all(self._health.get(key) == value for key, value in health.items()) and self._health:
+            return
+        metrics.failing(self._asset, fails=bool(why))
+        if self._cursor is None and not why:
+            return  # not before it has begun
+        self._health = health
+        told = {**health, "written": now, "next_poll": trouble.next_poll if trouble else None}
+        try:
+            await self._memory.write_health(told)
+        except Exception as error:  # noqa: BLE001 - it is out of use, or Airflow is; both are told elsewhere
+            self._log.debug("Health of %s could not be written: %s", self._asset, error)
+
+
+def _clock() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _summary(versions: list[AssetVersion]) -> str:
+    names = [version.version for version in versions]
+    return ", ".join(names) if len(names) <= 10 else f"{', '.join(names[:3])} ... {names[-1]} ({len(names)} versions)"
