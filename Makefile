@@ -8,13 +8,14 @@ TESTS ?= tests
 WORKERS ?= logical
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test check test-matrix hardship lint format surface docs architecture constraints azure-calls clean
+.PHONY: help demo test check test-matrix bench hardship lint format surface docs architecture constraints azure-calls clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
 	@echo "make test     all tests (TESTS=tests/unit for some of them; WORKERS=0 one after the other)"
 	@echo "make check    the inner loop: lint, and the tests that are quick"
 	@echo "make test-matrix  unit and integration tests with other Pythons, lowest and newest dependencies"
+	@echo "make bench    benchmarks, into docs/performance.md (BENCH=upload_small_files for one)"
 	@echo "make hardship watchers while the triggerer is killed 200 times; an hour"
 	@echo "make lint     ruff, mypy and codespell"
 	@echo "make surface  take over what users import into tests/surface.txt"
@@ -41,6 +42,11 @@ test: $(READY)
 # The inner loop: nothing that starts Airflow, and nothing that is marked as slow.
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q -m 'not slow' --durations 5 --durations-min 2 tests/unit tests/integration
+
+# Those that write a report, one after the other: each wants the machine for itself.
+BENCH ?= $(basename $(notdir $(shell grep -l '^import report' benchmarks/*.py)))
+bench: $(READY)
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # An hour: 200 kills of the triggerer while 2,000 versions are registered; prints what was lost and what repeated.
 hardship: $(READY)
