@@ -35,13 +35,9 @@ def checksum(path: str | Path) -> str:
 
 def fetch_and_check(version: AssetVersion) -> str:
     """Download a version from the workspace's storage; fail unless its bytes are those that were published."""
-    from azure.ai.ml._artifacts._artifact_utilities import download_artifact_from_aml_uri  # as Microsoft documents it
-
     with TemporaryDirectory() as folder:
-        with AzureMachineLearningHook(CONN_ID, workspace=workspace).ml_client() as ml:
-            download_artifact_from_aml_uri(version.path, folder, ml.datastores)
-        files = [file for file in Path(folder).rglob("*") if file.is_file()]
-        found = checksum(files[0] if version.type == "uri_file" else folder)
+        files = AzureMachineLearningHook(CONN_ID, workspace=workspace).download(version, folder)
+        found = checksum(Path(folder) / files[0] if version.type == "uri_file" else folder)
     if found != version.tags["sha256"]:
         raise ValueError(f"{version.name}:{version.version} in storage is not what was published: {version.path}")
     return f"{version.name}:{version.version} fetched back, {len(files)} files, bytes as published"

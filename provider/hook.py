@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from azure.ai.ml import MLClient
 
+    from ..datasets.events import AssetVersion
     from .rest.client import WorkspaceClient
+    from .storage.download import Target
 
 
 class AzureMachineLearningHook(BaseHook):
@@ -136,6 +140,67 @@ class AzureMachineLearningHook(BaseHook):
         connection = self.get_workspace_connection()
         with contextlib.closing(connection.credential()) as credential:  # type: ignore[type-var]
             yield _new_ml_client(connection, credential)
+
+    def download(self, what: AssetVersion | dict[str, Any] | str, to: Any, *, folder: Path | None = None) -> list[str]:
+        """
+        Download a version of data or a model, a path of a datastore, or an output or the logs of a job.
+
+        ::
+
+            hook.download(version, "/tmp/model")
+            hook.download("azureml://jobs/keen_gold_abc/outputs/artifacts/paths/user_logs", "s3://bucket/logs/")
+
+        Each file is compared with the MD5 that storage keeps of it. On the worker, nothing is at the destination
+        before all of it is there; a call after a killed one asks only for what is missing. In an object store, each
+        object appears whole.
+
+        :param what: an AssetVersion, or its dict (an XCom); the id of a version; ``azureml://datastores/...``;
+            ``azureml://jobs/NAME/outputs/OUTPUT/paths/...``, where the output ``artifacts`` is the job's own files.
+        :param to: the folder where the files go: a local path, a URI that Airflow's ObjectStoragePath writes
+            (``s3://`` ...), or an ObjectStoragePath. What else is in it stays.
+        :param folder: what a relative local path starts from; the working directory if None.
+        :return: the files' names below the folder.
+        :raises SpecError: it is none of these, or of another workspace.
+        :raises NotFoundError: it does not exist, or holds nothing.
+        :raises AzureMachineLearningError: Azure refused, or storage could not be reached.
+        """
+        from .interruptible import Interruptible
+        from .storage.download import target_for
+
+        target = target_for(to, folder or Path.cwd())
+        return Interruptible().run(self.adownload(what, target, self.get_workspace_connection()))
+
+    async def adownload(self, what: Any, target: Target, connection: WorkspaceConnection) -> list[str]:
+        """Do the same in an event loop, to a target (``storage.download``)."""
+        from .rest.client import WorkspaceClient
+        from .storage.container import Container
+        from .storage.download import Download
+        from .storage.places import find_place
+
+        async with WorkspaceClient(connection) as client:
+            place = await find_place(client, what)
+            async with Container(client, place.datastore) as container:
+                return await Download(container, place.path, target, log=logging.getLogger(__name__)).run()
+
+    def get_abfss_path(self, what: AssetVersion | dict[str, Any] | str) -> str:
+        """
+        Return where something is as ``abfss://``: what pandas, polars, DuckDB and Spark read in place.
+
+        They bring their own credentials; the identity needs the role Storage Blob Data Reader.
+
+        :param what: as for :meth:`download`.
+        :raises SpecError: it is in a datastore that is not of blobs or of ADLS Gen2.
+        """
+        connection = self.get_workspace_connection()
+
+        async def ask() -> str:
+            from .rest.client import WorkspaceClient
+            from .storage.places import find_place
+
+            async with WorkspaceClient(connection) as client:
+                return (await find_place(client, what)).abfss
+
+        return asyncio.run(ask())
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the workspace can be read, and what was found: the "Test" button of the connection form."""

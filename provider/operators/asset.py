@@ -11,6 +11,7 @@ from ..interruptible import Interruptible
 from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
 from ..specs import check_asset_spec, load_spec
+from ..versions.limits import check_limits
 from .base import AzureMachineLearningBaseOperator
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
             render=lambda value: self.render_template(value, context),
         )
         checked = check_asset_spec(self.kind, spec)
+        check_limits(checked)
         connection = self.hook.get_workspace_connection()
         version, is_news = self._running.run(self._register(context, connection, checked, folder))
         push_studio_url(context, version_url(connection, version))

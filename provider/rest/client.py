@@ -114,9 +114,13 @@ class WorkspaceClient:
                 await asyncio.sleep(1.0 if error.retry_after is None else error.retry_after)
         raise AssertionError("unreachable")
 
-    async def request(self, method: str, url: str, *, params: dict[str, str] | None = None) -> dict[str, Any]:
-        """Ask one of AzureML's other services, at an absolute URL, and return its JSON."""
-        answer = await self._transport.request(method, url, params=params, retry=self._retry, reader=self._reader)
+    async def request(
+        self, method: str, url: str, *, params: dict[str, str] | None = None, json: Any = None
+    ) -> dict[str, Any]:
+        """Ask one of AzureML's other services, at an absolute URL, and return its JSON; nothing is changed by it."""
+        answer = await self._transport.request(
+            method, url, params=params, json=json, retry=self._retry, reader=self._reader
+        )
         body = answer.body
         return body if isinstance(body, dict) else {}
 

@@ -273,11 +273,19 @@ class TestBadInput:
             ({"name": "s", "path": "{folder}/a.txt"}, ["is a file; use type uri_file"]),
             ({"name": "s", "path": "{folder}", "type": "mltable"}, ["no file named MLTable"]),
             ({"name": "s", "path": "{empty}"}, ["no file to upload"]),
+            ({"name": "s", "path": "None"}, ["The path is the text 'None'", "XCom"]),
+            ({"name": "None", "path": "x"}, ["The name is the text 'None'"]),
+            ({"name": "s", "path": None}, ["needs a 'path'"]),
+            ({"name": "s", "path": "{folder}", "description": "x" * 5001}, ["5,001 characters", "5,000"]),
+            ({"name": "s", "path": "{folder}", "tags": {f"t{n}": "" for n in range(47)}}, ["47 tags", "takes 50"]),
+            ({"name": "s", "path": "{folder}", "tags": {"x" * 251: ""}}, ["251 characters", "250"]),
+            ({"name": "s", "path": "{folder}", "tags": {"t": "x" * 1001}}, ["'t'", "1,001 characters", "1,000"]),
+            ({"name": "s", "path": "s3://bucket/x"}, ["apache-airflow-providers-amazon[s3fs]"]),
         ],
     )
     def test_a_spec_that_cannot_be(self, ws, task, folder, azureml_emulator, spec, words):
         (folder.parent / "empty").mkdir()
-        if isinstance(spec, dict) and "path" in spec:
+        if isinstance(spec, dict) and spec.get("path"):
             spec["path"] = spec["path"].format(folder=folder, empty=folder.parent / "empty")
         self.refuse(task(CreateData, data_asset=spec), azureml_emulator, *words)
 

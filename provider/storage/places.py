@@ -1,0 +1,129 @@
+"""Where in storage something is: versions, datastore paths, outputs of jobs, to datastore and path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...datasets.events import AssetVersion
+from ...datasets.workspace import Kind, Workspace
+from ..errors import NotFoundError, SpecError
+
+if TYPE_CHECKING:
+    from ..rest.bodies import Datastore
+    from ..rest.client import WorkspaceClient
+
+_OWNER = (
+    r"(?P<owner>azureml://subscriptions/[^/]+/resourcegroups/[^/]+(?:/providers/[^/]+)?/workspaces/[^/]+/|azureml://)"
+)
+_DATASTORE = re.compile(_OWNER + r"datastores/(?P<store>[^/]+)/(?:paths/)?(?P<path>.*)", re.I)
+_JOB = re.compile(_OWNER + r"jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)/?(?:paths/)?(?P<path>.*)", re.I)
+_VERSION = re.compile(
+    r"(?:azureml:/?)?(?P<owner>/subscriptions/[^/]+/resourcegroups/[^/]+(?:/providers/[^/]+)?/workspaces/[^/]+)"
+    r"/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
+    re.I,
+)
+_ASSET = re.compile(r".*/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.I)
+# Where a job's own files are; source: JobOperations of azure-ai-ml, and the output `default` of recorded jobs.
+_ARTIFACTS = ("artifacts", "default")
+_ARTIFACT_STORE = "workspaceartifactstore"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    A path in a datastore of the workspace.
+
+    :param path: in the datastore's container, without a slash at its beginning.
+    """
+
+    datastore: Datastore
+    path: str
+
+    @property
+    def abfss(self) -> str:
+        """The path as pandas, polars, DuckDB and Spark read it in place, with credentials of their own."""
+        host = self.datastore.account_url.partition("://")[2].replace(".blob.", ".dfs.", 1)
+        return f"abfss://{self.datastore.container}@{host}/{self.path}"
+
+
+async def find_place(client: WorkspaceClient, what: Any) -> Place:
+    """
+    Return where something is.
+
+    :param what: an AssetVersion, or its dict (an XCom); the id of a version of data or a model; a path of a datastore
+        (``azureml://datastores/NAME/paths/...``, also in the long form); an output of a job
+        (``azureml://jobs/NAME/outputs/OUTPUT/paths/...``; the job's own files, logs among them, are the output
+        ``artifacts``).
+    :raises SpecError: it is none of these, of another workspace, or in a datastore that is not of blobs.
+    :raises NotFoundError: it does not exist.
+    """
+    uri = _uri(what)
+    if match := _VERSION.fullmatch(uri):
+        _check_owner(client, match["owner"], uri)
+        kind = Kind.of_collection(match["collection"])
+        assert kind is not None
+        return await find_place(client, (await client.get_version(kind, match["name"], match["version"])).path)
+    if match := _DATASTORE.fullmatch(uri):
+        _check_owner(client, match["owner"], uri)
+        return Place(await client.get_datastore(match["store"]), match["path"].lstrip("/"))
+    if match := _JOB.fullmatch(uri):
+        _check_owner(client, match["owner"], uri)
+        return await _of_job(client, match["job"], match["output"], match["path"])
+    raise SpecError(
+        f"{uri!r} cannot be downloaded: give a version, its id (/subscriptions/.../versions/1), a datastore's path "
+        "(azureml://datastores/NAME/paths/...) or a job's output (azureml://jobs/NAME/outputs/OUTPUT)."
+    )
+
+
+def _uri(what: Any) -> str:
+    if isinstance(what, Mapping):
+        try:
+            what = AssetVersion.from_dict(what)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
+    if isinstance(what, AssetVersion):
+        return what.path or what.id
+    if not isinstance(what, str) or what in ("", "None"):
+        raise SpecError(
+            f"There is nothing to download: {what!r} is no version and no URI. Did the task before return it?"
+        )
+    return what
+
+
+def _check_owner(client: WorkspaceClient, owner: str, uri: str) -> None:
+    here = client.connection.workspace
+    if owner != "azureml://" and Workspace.from_id(owner) != here:
+        raise SpecError(f"{uri} is of another workspace than connection {client.connection.conn_id!r} ({here.label}).")
+
+
+async def _of_job(client: WorkspaceClient, name: str, output: str, path: str) -> Place:
+    if output in _ARTIFACTS:
+        await client.get_job(name)
+        below = f"ExperimentRun/dcid.{name}/{path}".rstrip("/")
+        return Place(await client.get_datastore(_ARTIFACT_STORE), below)
+    job = await client.get_job(name)
+    if output not in job.outputs:
+        known = ", ".join(sorted(job.outputs)) or "none"
+        raise NotFoundError(f"Job {name!r} has no output {output!r}; it has {known}, and its own files as 'artifacts'.")
+    uri = str(job.outputs[output].get("uri") or "")
+    # Where AzureML chose the place, ARM does not say which; run history names the version that the output became.
+    if not _DATASTORE.fullmatch(uri) or "${{" in uri:
+        uri = await _output_in_run_history(client, name, output)
+    place = await find_place(client, uri)
+    return Place(place.datastore, "/".join(part for part in (place.path.rstrip("/"), path) if part))
+
+
+async def _output_in_run_history(client: WorkspaceClient, name: str, output: str) -> str:
+    """Source: ``get_job_output_uris_from_dataplane`` of azure-ai-ml, which asks the same."""
+    api = (await client.request("GET", (await client.get_workspace())["properties"]["discoveryUrl"]))["api"]
+    url = f"{api}/history/v1.0{client.connection.workspace.id}/rundata"
+    run = await client.request("POST", url, json={"runId": name, "selectRunMetadata": True})
+    outputs = (run.get("runMetadata") or {}).get("outputs") or {}
+    match = _ASSET.fullmatch(str((outputs.get(output) or {}).get("assetId") or ""))
+    kind = Kind.of_collection(match["collection"]) if match else None
+    if match is None or kind is None:
+        raise NotFoundError(f"Output {output!r} of job {name!r} has not been written: run history does not know it.")
+    return (await client.get_version(kind, match["name"], match["version"])).path

@@ -1,0 +1,177 @@
+"""Downloads: whole or not at all, checked, continued by a retry, to a folder or an object store."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_azureml.datasets import AssetVersion
+from airflow_provider_azureml.provider.errors import NotFoundError, SpecError, TransientError
+from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
+from airflow_provider_azureml.provider.operators.download import AzureMachineLearningDownloadOperator as Download
+from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
+from airflow_provider_azureml.provider.storage import download, flow, upload
+
+BLOCK = 64 * 1024
+
+
+@pytest.fixture
+def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of five blocks and a half in the folder; blocks are small here."""
+    for module in (flow, upload, download):
+        monkeypatch.setattr(module, "BLOCK", BLOCK)
+    (folder / "large.bin").write_bytes(os.urandom(5 * BLOCK + BLOCK // 2))
+    return folder / "large.bin"
+
+
+@pytest.fixture
+def sales(ws: Any, task: Any, folder: Path) -> dict[str, Any]:
+    """A version of a folder."""
+    return task(CreateData, data_asset={"name": "sales", "path": str(folder)}).run()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", ["dict", "AssetVersion", "id", "path"])
+def test_a_version_comes_as_it_was_uploaded(ws, task, folder, large, sales, tmp_path, form):
+    what = {"dict": sales, "AssetVersion": AssetVersion.from_dict(sales), "id": sales["id"], "path": sales["path"]}[
+        form
+    ]
+    names = AzureMachineLearningHook("azureml").download(what, tmp_path / "to")
+    assert content(tmp_path / "to") == content(folder)
+    assert sorted(names) == ["a.txt", "large.bin", "nested/b.txt"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_version_of_one_file_comes_under_its_name(ws, task, folder, tmp_path):
+    version = task(RegisterModel, model={"name": "m", "path": str(folder / "a.txt")}).run()
+    assert task(Download, source=version, to=str(tmp_path / "to")).run() == {"path": str(tmp_path / "to"), "files": 1}
+    assert content(tmp_path / "to") == {"a.txt": b"alpha"}
+
+
+def test_an_object_store_is_a_destination(ws, task, folder, large, sales, tmp_path):
+    task(Download, source=sales, to=ObjectStoragePath(f"file://{tmp_path}/to")).run()
+    assert content(tmp_path / "to") == content(folder)
+
+
+def test_the_logs_of_a_job_come(ws, task, azureml_emulator, submit, tmp_path):
+    job = azureml_emulator.job(submit())
+    job.complete(files={"default": {"user_logs/mine.txt": "hello"}})
+    hook = AzureMachineLearningHook("azureml")
+    hook.download(f"azureml://jobs/{job.name}/outputs/artifacts/paths/user_logs", tmp_path / "logs")
+    assert content(tmp_path / "logs")["mine.txt"] == b"hello"
+    hook.download(f"azureml://jobs/{job.name}/outputs/artifacts", tmp_path / "all")
+    assert content(tmp_path / "all")["user_logs/mine.txt"] == b"hello"
+
+
+def test_a_named_output_of_a_job_comes(ws, task, azureml_emulator, submit, sales, folder, tmp_path):
+    job = azureml_emulator.job(submit())
+    job.complete(outputs={"report": sales["path"]})
+    AzureMachineLearningHook("azureml").download(f"azureml://jobs/{job.name}/outputs/report", tmp_path / "to")
+    assert content(tmp_path / "to") == content(folder)
+    AzureMachineLearningHook("azureml").download(
+        f"azureml://jobs/{job.name}/outputs/report/paths/nested", tmp_path / "n"
+    )
+    assert content(tmp_path / "n") == {"b.txt": b"beta"}
+
+
+def test_what_else_is_in_the_folder_stays(ws, task, folder, sales, tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "mine").write_text("mine")
+    (tmp_path / "to" / "a.txt").write_text("old")
+    AzureMachineLearningHook("azureml").download(sales, tmp_path / "to")
+    assert content(tmp_path / "to") == {**content(folder), "mine": b"mine"}
+
+
+def test_nothing_is_at_the_destination_after_a_failure_and_a_retry_asks_for_what_is_missing(
+    ws, task, folder, large, sales, tmp_path, azureml_emulator
+):
+    runner = task(Download, source=sales, to=str(tmp_path / "to"))
+    azureml_emulator.misbehave(
+        "GET", r"large\.bin", host="blob", status=412, code="ConditionNotMet", after=2, times=1, latency=1
+    )
+    with pytest.raises(TransientError, match="changed while"):
+        runner.run()
+    assert not (tmp_path / "to").exists()
+    azureml_emulator.clear_calls()
+    runner.run()
+    assert content(tmp_path / "to") == content(folder)
+    asked = [call["path"] for call in azureml_emulator.calls("GET", host="blob") if "comp" not in call["query"]]
+    assert len(asked) == 1, asked
+
+
+def test_bytes_that_are_not_what_storage_keeps_are_refused(ws, task, folder, sales, tmp_path, monkeypatch):
+    read = download.Download._read
+
+    async def damaged(self: Any, blob: Any, offset: int, size: int) -> bytes:
+        return b"x" + (await read(self, blob, offset, size))[1:]
+
+    monkeypatch.setattr(download.Download, "_read", damaged)
+    with pytest.raises(TransientError, match="MD5 is not what storage keeps"):
+        AzureMachineLearningHook("azureml").download(sales, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_on_kill_ends_a_download_within_seconds(ws, task, sales, tmp_path, azureml_emulator):
+    azureml_emulator.misbehave("GET", "b.txt", host="blob", latency=60)
+    runner = task(Download, source=sales, to=str(tmp_path / "to"))
+    began = time.monotonic()
+
+    def end() -> None:
+        azureml_emulator.wait_for_call("GET", "a.txt", host="blob")
+        runner.operator.on_kill()
+
+    threading.Thread(target=end).start()
+    with pytest.raises(AirflowException, match="The task was ended"):
+        runner.run()
+    assert time.monotonic() - began < 6
+    assert not (tmp_path / "to").exists()
+
+
+def test_the_abfss_path_of_a_version_names_container_account_and_path(ws, sales, azureml_emulator):
+    path = AzureMachineLearningHook("azureml").get_abfss_path(sales)
+    assert path.startswith("abfss://azureml-blobstore-")
+    assert f".dfs.core.windows.net/{sales['path'].partition('/paths/')[2]}" in path
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "words"),
+    [
+        (None, SpecError, "nothing to download"),
+        ("None", SpecError, "nothing to download"),
+        ({"name": "x"}, SpecError, "Not an AzureML asset version"),
+        ("fraud", SpecError, "cannot be downloaded"),
+        ("azureml://datastores/nowhere/paths/x", NotFoundError, "nowhere"),
+        ("azureml://datastores/workspaceblobstore/paths/nothing/here", NotFoundError, "nothing/here"),
+        ("azureml://jobs/nobody/outputs/artifacts", NotFoundError, "nobody"),
+        ("azureml://jobs/{job}/outputs/typo", NotFoundError, "has no output 'typo'"),
+    ],
+)
+def test_what_cannot_be_downloaded(ws, task, submit, tmp_path, what, error, words):
+    if isinstance(what, str) and "{job}" in what:
+        what = what.format(job=submit())
+    with pytest.raises(error, match=words):
+        AzureMachineLearningHook("azureml").download(what, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_version_of_another_workspace_is_refused(ws, tmp_path):
+    group = f"/subscriptions/{ws.subscription_id}/resourceGroups/x"
+    other = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/other"
+    with pytest.raises(SpecError, match="another workspace"):
+        AzureMachineLearningHook("azureml").download(f"{other}/data/sales/versions/1", tmp_path / "to")
+
+
+def test_a_destination_that_is_a_file_is_refused(ws, sales, folder):
+    with pytest.raises(SpecError, match="is a file"):
+        AzureMachineLearningHook("azureml").download(sales, folder / "a.txt")
