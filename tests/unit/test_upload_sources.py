@@ -184,16 +184,3 @@ class TestWhatCannotBeUploaded:
     def test_an_object_store_whose_provider_is_not_installed(self):
         with pytest.raises(SpecError, match=r"apache-airflow-providers-amazon\[s3fs\]"):
             find_source("s3://bucket/x", folder=Path())
-
-
-def test_listing_costs_little_for_each_file(tmp_path):
-    """20 microseconds of processor time: 100,000 files in two seconds. benchmarks/list_files.py measures it."""
-    import time
-
-    for folder in range(20):
-        (tmp_path / f"{folder}").mkdir()
-        for number in range(1000):
-            os.close(os.open(f"{tmp_path}/{folder}/{number}", os.O_CREAT))
-    began = time.process_time()
-    assert len(names(tmp_path)) == 20_000
-    assert time.process_time() - began < 20_000 * 20e-6
