@@ -320,6 +320,9 @@ class Watcher(ABC):
     async def _heed(self, request: Any) -> None:
         if not isinstance(request, dict) or not request.get("id") or request["id"] == self._request:
             return
+        if self._cursor is None and request.get("do") == "forget":
+            self._request = request["id"]  # it is done: this watcher has just begun
+            return
         if self._cursor is None or self._backlog or not all(told.is_kept for told in self._told):
             return  # what is under way comes first
         self._log.info("%s: as was asked for: %s.", self._asset, request)

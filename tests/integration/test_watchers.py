@@ -945,6 +945,8 @@ async def test_replaying_and_forgetting_are_asked_for_and_done_once(
     ask(3, do="replay", from_version="9")
     await until(lambda: "there is none" in str(one.health.get("why")))
     assert one.events.empty()
+    ask(4, do="forget")
+    assert await one.next() == ["1", "2", "3", "4"], "as if for the first time, with start='all'"
 
 
 async def test_each_consumer_of_one_model_has_its_own_memory(ws, triggerer, put, azureml_emulator):
