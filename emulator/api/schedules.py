@@ -6,11 +6,12 @@ They do not fire by the clock; `trigger` fires one.
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import uuid
 from typing import Any
 
-from ..core.arm import Reply, created, modified, provider_error
+from ..core.arm import Reply, created, invalid, modified, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
@@ -143,6 +144,8 @@ def delete_schedule(exchange: Exchange, name: str) -> Reply:
         if exchange.service.turns.take("schedule to delete"):
             _find(exchange, name)
         return Reply(204)
+    if schedule["sent"].get("isEnabled", True):  # documented; the words are not known
+        raise invalid(f"Schedule {name} is enabled. Disable it before it is deleted.")
     url = _begin(exchange, "Deleting")
     ends = exchange.now + exchange.service.config.operation_seconds
     failed = {"error": exchange.operation_error, "ready": ends}
@@ -153,10 +156,16 @@ def delete_schedule(exchange: Exchange, name: str) -> Reply:
 
 @route("POST", f"{_PATH}/trigger")
 def trigger_schedule(exchange: Exchange, name: str) -> Reply:
-    """Submit a schedule's job now."""
+    """Submit a schedule's job now.
+
+    That its display name ends with the time is documented for jobs that the clock submits; of triggered ones it is not
+    known.
+    """
     sent = _find(exchange, name)["sent"]["action"]["jobDefinition"]
+    stamp = re.sub(r"[-:]|\.\d+|[+]00:00$", "", str(exchange.json().get("scheduleTime") or timestamp(exchange.now)))
     if sent.get("sourceJobId"):
         sent = find_job(exchange, sent["sourceJobId"].rpartition("/")[2])["properties"]
     job = f"{name}-{uuid.uuid4().hex[:12]}"
-    submit(exchange, job, {key: value for key, value in sent.items() if value is not None})
+    more = {"displayName": f"{name}-{stamp}Z"}
+    submit(exchange, job, {**{key: value for key, value in sent.items() if value is not None}, **more})
     return ok({"submissionId": job, "scheduleActionType": "CreateJob"})

@@ -82,7 +82,8 @@ class ResourceOperator(WaitingOperator):
         except ProvisioningFailedError:
             TaskRun(context).remember(operation=None)  # from now on the resource itself tells
             raise
-        return self._act(context) if self.wanted != DELETED and facts["status"] == DELETED else facts
+        on_the_way = (facts["status"] == DELETED) != (self.wanted == DELETED)
+        return self._act(context) if on_the_way else facts
 
 
 class PutResourceOperator(ResourceOperator):

@@ -124,13 +124,14 @@ class WorkspaceClient:
         body = answer.body
         return body if isinstance(body, dict) else {}
 
-    async def get_resource(self, *path: str) -> dict[str, Any]:
+    async def get_resource(self, *path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
         """
         Return anything below the workspace as ARM describes it: ``get_resource("computes", "cpu")``.
 
+        :param params: query parameters, another api-version among them.
         :raises NotFoundError: it does not exist.
         """
-        return await self._get("".join(f"/{_segment(part)}" for part in path))
+        return await self._get("".join(f"/{_segment(part)}" for part in path), params)
 
     async def get_permissions(self) -> list[dict[str, Any]]:
         """
@@ -141,10 +142,10 @@ class WorkspaceClient:
         path = "/providers/Microsoft.Authorization/permissions"
         return list((await self._get(path, {"api-version": "2022-04-01"})).get("value") or ())
 
-    async def find_resource(self, *path: str) -> dict[str, Any] | None:
+    async def find_resource(self, *path: str, params: dict[str, str] | None = None) -> dict[str, Any] | None:
         """Return the same, or None if it does not exist."""
         try:
-            return await self.get_resource(*path)
+            return await self.get_resource(*path, params=params)
         except NotFoundError:
             return None
 
@@ -161,14 +162,15 @@ class WorkspaceClient:
         return page if isinstance(page, dict) else {}
 
     async def change_resource(
-        self, method: str, *path: str, json: Any = None, params: dict[str, str] | None = None
+        self, method: str, *path: str, json: Any = None, params: dict[str, str] | None = None, retry: bool = True
     ) -> Answer:
         """
         Make, change, delete or act on something below the workspace.
 
-        Repeated when the service is busy or the answer is lost: so only for what may be done twice.
+        :param retry: whether it is repeated when the service is busy or the answer is lost: for what may be done twice.
         """
-        return await self._send(method, "".join(f"/{_segment(part)}" for part in path), json=json, params=params)
+        where = "".join(f"/{_segment(part)}" for part in path)
+        return await self._send(method, where, json=json, params=params, retry=retry)
 
     # Workspace and datastores
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -327,6 +329,21 @@ class TestBadInput:
                 task(Create, endpoint={"name": "fraud"}, deferrable=deferrable, timeout=0.3, **FAST).run()
         finally:
             azureml_emulator.configure(operation_seconds=0.5)
+
+    @both_ways
+    def test_execution_timeout_holds_over_a_deferral(self, ws, task, azureml_emulator, deferrable):
+        """Airflow itself counts it in each worker anew, and not at all in the triggerer."""
+        azureml_emulator.configure(operation_seconds=30)
+        how = {"deferrable": deferrable, "execution_timeout": timedelta(seconds=1), "timeout": 60, **FAST}
+        began = time.monotonic()
+        try:
+            with pytest.raises(
+                WaitTimeoutError, match=r"not Succeeded within 1 s \(execution_timeout\). Azure goes on"
+            ):
+                task(Create, endpoint={"name": "fraud"}, **how).run()
+        finally:
+            azureml_emulator.configure(operation_seconds=0.5)
+        assert time.monotonic() - began < 10
 
     @pytest.mark.parametrize(
         ("operator", "arguments", "words"),

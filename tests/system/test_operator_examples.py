@@ -24,6 +24,7 @@ EXAMPLES = (
     "parallel_job",
     "pipeline",
     "python_environment",
+    "schedule",
     "sweep_job",
     "two_subscriptions",
 )

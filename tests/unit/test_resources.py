@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from freezegun import freeze_time
 
 from airflow_provider_azureml.provider.errors import SpecError
 from airflow_provider_azureml.provider.operators.compute import (
@@ -157,3 +160,25 @@ def test_what_is_a_template_is_checked_at_run_time_only():
     with DAG("d", schedule=None):
         assert Create(task_id="t", endpoint={}, endpoint_type="{{ params.type }}").endpoint_type == "{{ params.type }}"
         assert ComputeSensor(task_id="s", compute_name="c", state="{{ params.state }}").state == "{{ params.state }}"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "execution_timeout", "began", "left"),
+    [
+        (None, None, 0, None),
+        (600, None, 500, 600),
+        (None, 600, 0, 600),
+        (None, 600, 500, 100),
+        (60, 600, 500, 60),
+        (3600, 600, 700, -100),
+    ],
+)
+def test_a_try_ends_at_the_earlier_of_its_two_limits(timeout, execution_timeout, began, left):
+    """`execution_timeout` counts from the begin of the try, which Airflow keeps over deferrals; `timeout` from now."""
+    limit = None if execution_timeout is None else timedelta(seconds=execution_timeout)
+    with freeze_time("2026-01-01T12:00:00"), DAG("d", schedule=None):
+        now = datetime.now(UTC)
+        operator = Delete(task_id="t", endpoint_name="e", timeout=timeout, execution_timeout=limit)
+        context: Any = {"ti": SimpleNamespace(start_date=now - timedelta(seconds=began))}
+        deadline = operator._waiting_fields(context)["deadline"]
+        assert deadline == (None if left is None else now.timestamp() + left)

@@ -1012,9 +1012,9 @@ def invoked_batch_endpoint(world: World) -> requests.Response:
 TRIGGER = {"triggerType": "Cron", "expression": "0 8 * * *", "timeZone": "UTC", "startTime": "2026-01-01 00:00:00"}
 
 
-def put_schedule(world: World, **definition: Any) -> requests.Response:
+def put_schedule(world: World, *, enabled: bool = True, **definition: Any) -> requests.Response:
     action = {"actionType": "CreateJob", "jobDefinition": definition}
-    rest = {"description": "it", "properties": {}, "tags": {}, "displayName": "s", "isEnabled": True}
+    rest = {"description": "it", "properties": {}, "tags": {}, "displayName": "s", "isEnabled": enabled}
     return world.put("/schedules/s", **rest, action=action, trigger=TRIGGER)
 
 
@@ -1059,7 +1059,7 @@ def missing_schedule(world: World) -> requests.Response:
 
 @drives("schedule-5")
 def schedule_is_deleted(world: World) -> requests.Response:
-    pipeline_schedule(world)
+    put_schedule(world, jobType="Pipeline", experimentName="e", isArchived=False, enabled=False)
     world.later()
     response = world.call("DELETE", "/schedules/s")
     world.later()
