@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from .api import datastores, registries, workspaces
+from .api.job_bodies import read_output
+from .api.job_outputs import place, plan
 from .api.jobs import collection as job_collection
 from .core.calls import Match
 from .core.events import Subscription
@@ -26,6 +28,7 @@ from .core.faults import Fault
 from .core.holders import Holder
 from .core.job_progress import TERMINAL, Step, steps
 from .core.service import Service
+from .core.unknown import check
 
 Arguments = dict[str, Any]
 Command = Callable[[Service, Arguments], Awaitable[Any] | Any]
@@ -181,7 +184,7 @@ def configure(service: Service, arguments: Arguments) -> None:
         "refuse_secrets",
     }
     for name, value in arguments.items():
-        if name in ("throttle", "limits", "token_lifetime", "both_forms"):
+        if name in ("throttle", "limits", "token_lifetime", "both_forms", "answers"):
             _configure_special(service, name, value)
         elif name in allowed:
             setattr(service.config, name, value)
@@ -198,6 +201,8 @@ def _configure_special(service: Service, name: str, value: Any) -> None:
         service.directory.lifetime = int(value)
     elif name == "both_forms":
         service.config.both_forms = service.turns.both = bool(value)
+    elif name == "answers":
+        service.config.answers = check(value)
     else:
         service.config.limits = dict(value)
         service.throttle = type(service.throttle)(enforce=service.throttle.enforce, limits=service.config.limits)
@@ -335,13 +340,13 @@ async def job(service: Service, arguments: Arguments) -> Any:
     holder, name = _holder(service, arguments), arguments["name"]
     now = service.clock.now()
     service.runner.catch_up(now)
+    _name_outputs(service, holder, name, arguments.get("outputs") or {})
     if arguments.get("files"):
         await _write_files(service, holder, name, arguments["files"])
     if arguments.get("script"):
         found = service.runner.redirect(job_collection(holder), name, steps(arguments["script"]), now)
     elif arguments.get("status"):
         step: Step = {key: arguments[key] for key in ("status", "error", "metrics") if arguments.get(key)}
-        _name_outputs(service, holder, name, arguments.get("outputs") or {})
         if arguments.get("log"):
             service.store.update(job_collection(holder), name, lambda found: found.update(log=arguments["log"]))
         found = service.runner.set(job_collection(holder), name, {"seconds": None, **step}, now)
@@ -360,10 +365,8 @@ def _name_outputs(service: Service, holder: Holder, name: str, outputs: dict[str
         known = found["properties"]["outputs"]
         for key, output in outputs.items():
             spec = {"uri": output} if isinstance(output, str) else output
-            uri = f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/{key}/"
-            blank = {"description": None, "uri": uri, "assetName": None, "assetVersion": None}
-            rest = {"mode": "ReadWriteMount", "pathOnCompute": None, "autoDeleteSetting": None}
-            known[key] = {**blank, **rest, "jobOutputType": "uri_folder", **known.get(key, {}), **spec}
+            known[key] = {**read_output({}, None), **known.get(key, {}), **spec}
+            found["plan"][key] = plan(name, key, known[key])
 
     if outputs:
         service.store.update(job_collection(holder), name, change)
@@ -371,12 +374,18 @@ def _name_outputs(service: Service, holder: Holder, name: str, outputs: dict[str
 
 async def _write_files(service: Service, holder: Holder, name: str, files: dict[str, dict[str, str]]) -> None:
     """Write the bytes of outputs, base64 in the request, to where the outputs are."""
+    found = service.store.get(job_collection(holder), name)
+    if found is None:
+        raise KeyError(name)
     for output, contents in files.items():
-        container = holder.artifact_container if output == "default" else holder.container
-        prefix = f"ExperimentRun/dcid.{name}" if output == "default" else f"azureml/{name}/{output}"
+        container, prefix = holder.artifact_container, f"ExperimentRun/dcid.{name}"
+        if output != "default":
+            uri = found["plan"].get(output, plan(name, output, {}))["uri"]
+            container, prefix = place(service, holder, uri) or (holder.container, f"azureml/{name}/{output}")
         for path, content in contents.items():
             payload = base64.b64decode(content)
             await asyncio.to_thread(service.storage.upload, container, f"{prefix}/{path}", payload)
+    service.store.update(job_collection(holder), name, lambda job: job.update(filled=list(files)))
 
 
 @command

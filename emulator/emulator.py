@@ -44,6 +44,11 @@ class Job:
         """The statuses that the job had, each with its time."""
         return [(status, at) for status, at in self._move()["history"]]
 
+    @property
+    def children(self) -> list[str]:
+        """The names of its parts: a pipeline's steps, a sweep's trials."""
+        return [str(name) for name in self._move()["children"]]
+
     def set_status(self, status: str) -> None:
         """Put the job into a status and leave it there."""
         self._move(status=status)
@@ -110,6 +115,7 @@ class Emulator:
                       be deleted while they hold something: False, or True
       refuse_secrets  in every other workspace, the secret of the default datastore is not given out (403)
     limits          what `throttle` allows, e.g. {"reads": (250, 25)}: how many at once, how many more a second
+    answers         where it is not known how the service answers, which way to take (docs/emulator.md)
     clock_rate      1 is real time, 0 stands still until `advance()`
     keep_answers    keep the bodies of answers for `take_answers()`
     seed            for misbehaviour by chance
@@ -133,6 +139,7 @@ class Emulator:
         hierarchical: bool | None = None,
         refuse_secrets: bool | None = None,
         limits: Mapping[str, tuple[float, float]] | None = None,
+        answers: Mapping[str, str] | None = None,
         clock_rate: float = 1.0,
         seed: int = 0,
         keep_answers: bool = False,
@@ -164,6 +171,7 @@ class Emulator:
                 refuse_secrets=refuse_secrets,
             ),
             "limits": dict(limits or {}),
+            "answers": dict(answers or {}),
             "clock_rate": clock_rate,
             "seed": seed,
             "keep_answers": keep_answers,

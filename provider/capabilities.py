@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow.sdk import RetryPolicy
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
     from pydantic import JsonValue
 
@@ -42,3 +43,18 @@ async def aset_state(store: AssetStateStoreAccessors, key: str, value: JsonValue
         await store.aset(key, value)
     else:
         await asyncio.to_thread(store.set, key, value)
+
+
+def end_at_once(errors: tuple[type[Exception], ...], reason: str) -> RetryPolicy | None:
+    """
+    Return a policy by which some errors end a task at once, whatever its ``retries``; None if Airflow has no policies.
+
+    :param errors: classes of errors.
+    :param reason: what Airflow writes to the task's log.
+    """
+    from airflow import sdk
+
+    if not hasattr(sdk, "ExceptionRetryPolicy"):
+        return None
+    rules = [sdk.RetryRule(exception=list(errors), action=sdk.RetryAction.FAIL, reason=reason)]
+    return sdk.ExceptionRetryPolicy(rules=rules)

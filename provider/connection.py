@@ -110,6 +110,7 @@ class WorkspaceConnection:
     owner: Workspace | Registry
     cloud: Cloud = CLOUDS["AzurePublicCloud"]
     sign_in: SignIn = field(default_factory=SignIn)
+    api_version: str | None = None
 
     @classmethod
     def from_airflow(cls, connection: Connection, azure: Connection | None = None) -> WorkspaceConnection:
@@ -117,7 +118,8 @@ class WorkspaceConnection:
         Read an Airflow connection of type ``azure_machine_learning``.
 
         ``login`` is the client id and ``password`` its secret; the extra holds the keys of ``FORM_FIELDS``, plainly or
-        with the prefix ``extra__azure_machine_learning__``.
+        with the prefix ``extra__azure_machine_learning__``. ``api_version`` there replaces the table of
+        ``rest/api_versions.py``, for a cloud that does not serve one of them.
 
         :param azure: the connection of type ``azure`` that ``azure_conn_id`` names; it says who signs in.
         :raises ConnectionConfigurationError: a field is missing or wrong; the message names it and the connection.
@@ -140,6 +142,7 @@ class WorkspaceConnection:
             sign_in=SignIn.from_fields(
                 signing.conn_id, login=signing.login or None, password=signing.password or None, extra=fields
             ),
+            api_version=extra.get("api_version"),
         )
 
     @property

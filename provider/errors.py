@@ -60,16 +60,22 @@ class TransientError(AzureMachineLearningError):
     The service could not answer now; the same request may succeed later.
 
     :param retry_after: seconds that the service asks to wait, or None.
+    :param status: the HTTP status, e.g. 429; None if no answer came.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
+
+
+class AmbiguousError(AzureMachineLearningError):
+    """It is not known which of several jobs is the task's own: neither taking one nor starting another is right."""
 
 
 class JobFailedError(AzureMachineLearningError):
     """
-    An AzureML job ended in Failed, Canceled or NotResponding, or is Paused where that counts as failure.
+    An AzureML job ended in Failed or Canceled, did not respond for too long, or is Paused where that counts as failure.
 
     :param job: the job's facts, as :meth:`Job.to_dict` gives them.
     """

@@ -15,6 +15,7 @@ from ..provider.connection import DEFAULT_CONN_ID
 from ..provider.errors import JobFailedError, TransientError
 from ..provider.hook import AzureMachineLearningHook
 from ..provider.links import AzureMachineLearningStudioLink
+from ..provider.retries import retry_policy
 from ..provider.triggers.base import found_or_raise
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.retry_policy is None:
+            self.retry_policy = retry_policy()
         self.conn_id = conn_id
         self.workspace = workspace
         self.deferrable = (

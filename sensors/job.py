@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..provider.links import push_studio_url
+from ..provider.jobs.check import NOT_RESPONDING_GRACE, Wait, check_job
+from ..provider.links import job_url, push_studio_url
+from ..provider.task_run import TaskRun
 from ..provider.triggers.job import AzureMachineLearningJobTrigger
 from .base import AzureMachineLearningBaseSensor
 
@@ -25,11 +28,13 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         AzureMachineLearningJobSensor(task_id="trained", conn_id="azureml", job_name="{{ params.job }}", timeout=6 *
         3600)
 
-    The task succeeds on Completed and fails on Failed, Canceled and NotResponding, with the service's own reason. It
-    only watches: ending the task never cancels the job.
+    The task succeeds on Completed and fails on Failed and Canceled, with the service's own reason. NotResponding is
+    waited out for a while, as such a job may come back. The task only watches: ending it never cancels the job. The
+    step of a pipeline can be waited for like any job.
 
     :param job_name: the job's name (its id in studio's address, not its display name). Templated.
     :param fail_on_paused: fail when the job is paused; otherwise it is waited for until it goes on.
+    :param not_responding_grace: for how many seconds on end the job may be NotResponding before the task fails.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
     :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, inputs
@@ -41,18 +46,29 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
 
     template_fields: Sequence[str] = ("job_name", "conn_id")
 
-    def __init__(self, *, job_name: str, fail_on_paused: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        fail_on_paused: bool = False,
+        not_responding_grace: float = NOT_RESPONDING_GRACE,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.job_name = job_name
         self.fail_on_paused = fail_on_paused
-        self._seen: set[str] = set()
+        self.not_responding_grace = not_responding_grace
+        self._seen = Wait(fail_on_paused, not_responding_grace)
 
     async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
-        from ..provider.jobs.check import check_job
-        from ..provider.links import job_url
-
         push_studio_url(context, job_url(client.connection, self.job_name))
-        job = await check_job(client, self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
+        remembered = TaskRun(context).remember().get("silent_since") if self.reschedule else None
+        self._seen.silent_since = self._seen.silent_since or remembered
+        try:
+            job = await check_job(client, self.job_name, self._seen)
+        finally:
+            if self.reschedule and self._seen.silent_since != remembered:
+                TaskRun(context).remember(silent_since=self._seen.silent_since)
         return job.to_dict() if job else None
 
     def _trigger(self, context: Context) -> AzureMachineLearningJobTrigger:  # noqa: ARG002
@@ -60,10 +76,21 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
             conn_id=self.conn_id,
             job_name=self.job_name,
             fail_on_paused=self.fail_on_paused,
+            not_responding_grace=self.not_responding_grace,
             poll_interval=self.poke_interval,
         )
 
     def _finish(self, context: Context, found: dict[str, Any]) -> dict[str, Any]:
         push_studio_url(context, found["studio_url"])
         self.log.info("Job %s is %s.", found["name"], found["status"])
+        if found["outputs"].keys() - {"default"}:
+            asyncio.run(self._tell_outputs(found))
         return found
+
+    async def _tell_outputs(self, job: dict[str, Any]) -> None:
+        """Fill in what the job's named outputs became."""
+        from ..provider.jobs.outputs import registered_versions
+        from ..provider.rest.client import WorkspaceClient
+
+        async with WorkspaceClient(self._connection()) as client:
+            await registered_versions(client, job)

@@ -41,6 +41,12 @@ def _find(exchange: Exchange, name: str) -> Document | None:
     return None if compute is None or _gone(compute, exchange.now) else compute
 
 
+def compute_type(exchange: Exchange, name: str) -> str | None:
+    """Return what a compute is (AmlCompute, ComputeInstance), or None if there is none of that name."""
+    compute = _find(exchange, name)
+    return None if compute is None else str(compute["sent"]["properties"]["computeType"])
+
+
 def _gone(compute: Document, now: float) -> bool:
     return compute["gone"] is not None and compute["gone"] <= now
 

@@ -22,7 +22,7 @@ from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import page
 from ..wire.routing import ok, route
-from .jobs import submit
+from .jobs import submit_batch
 from .operations import begin
 
 Properties = dict[str, Any]
@@ -562,12 +562,9 @@ def invoke_batch(exchange: Exchange) -> Reply:
     default = (document["sent"]["properties"].get("defaults") or {}).get("deploymentName")
     deployment = _chosen(exchange, BATCH, endpoint, {default: 100} if default else {})
     holder, sent = exchange.workspace, exchange.json().get("properties") or {}
-    name = f"batchjob-{uuid.uuid4()}"
-    experiment = {"experimentName": endpoint, "displayName": deployment}
-    job = submit(exchange, name, {"jobType": "Pipeline", **experiment, "jobs": {}, "tags": sent.get("tags")})
+    name = submit_batch(exchange, endpoint, deployment, sent)
     body = _batch_body(exchange, endpoint, deployment, name, sent)
     exchange.service.store.put(_batch_jobs(holder, endpoint), name, {**body, "deployment": deployment}, exchange.now)
-    del job
     api = f"https://{holder.location}.api.azureml.ms/mferp/managementfrontend{holder.id}"
     location = f"{api}/batchEndpoints/{endpoint}/deployments/{deployment}?api-version=2020-09-01-dataplanepreview"
     return Reply(201, body, {"Location": location, "azureml-model-deployment": deployment})
@@ -626,7 +623,7 @@ def _batch_body(exchange: Exchange, endpoint: str, deployment: str, name: str, s
                 **(sent.get("tags") or {}),
             },
             "properties": dict.fromkeys(_BATCH_PROPERTIES, ""),
-            "name": f"quiet_river_{secrets.token_hex(5)}",
+            "name": sent.get("name") or f"quiet_river_{secrets.token_hex(5)}",
         },
         "systemData": {"createdAt": now, "createdBy": author, "lastModifiedAt": now, "lastModifiedBy": author},
     }

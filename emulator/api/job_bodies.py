@@ -14,6 +14,7 @@ from typing import Any
 from ..core.arm import ServiceError, invalid
 from ..core.holders import Holder
 from ..wire.exchange import Exchange
+from .computes import compute_type
 
 Properties = dict[str, Any]
 
@@ -25,19 +26,59 @@ _OUTPUT_CLASSES = {
     "mlflow_model": "MLFlowModelJobOutput",
     "triton_model": "TritonModelJobOutput",
 }
-_SINCE: dict[str, tuple[str, str]] = {
-    "parentJobName": ("2025", "9"),
-    "dockerArgsList": ("2025", "9"),
-    "secretsConfiguration": ("2023-06", "2025"),
-    "maxInstanceCount": ("2023-06", "2025"),
-    "locations": ("2023-06", "2025"),
-    "autologgerSettings": ("2023-06", "2025"),
-    "pathOnCompute": ("2024", "2025"),
-    "assetVersion": ("2024", "2025"),
-    "autoDeleteSetting": ("2024", "2025"),
-    "priority": ("2024", "2025"),
+_TABLED = {
+    "assetName",
+    "assetVersion",
+    "pathOnCompute",
+    "autoDeleteSetting",
+    "priority",
+    "secretsConfiguration",
+    "maxInstanceCount",
+    "locations",
+    "autologgerSettings",
+    "parentJobName",
+    "dockerArgsList",
+    "notificationSetting",
+    "queueSettings",
+    "componentId",
+    "shmSize",
+    "dockerArgs",
+    "nodes",
+    "_azureml.ClusterName",
 }
-"""From which api-version a member is there, and before which it is gone again."""
+_SINCE_2022 = {"componentId", "shmSize", "dockerArgs", "nodes"}
+_OLD_PREVIEW = _SINCE_2022 | {"assetName", "assetVersion", "autologgerSettings"}
+_PREVIEW_2023 = {"secretsConfiguration", "maxInstanceCount", "locations", "autologgerSettings"}
+_ALL_SINCE_2023 = _SINCE_2022 | {"notificationSetting", "queueSettings", "_azureml.ClusterName"}
+_PREVIEW_2024 = _PREVIEW_2023 | {"assetName", "assetVersion", "pathOnCompute", "autoDeleteSetting", "priority"}
+
+_MEMBERS: dict[str, set[str]] = {
+    # Recorded: recorded_shapes/job.json and schedule.json.
+    "2022-05-01": set(),
+    "2022-12-01-preview": _OLD_PREVIEW,
+    "2023-04-01-preview": _ALL_SINCE_2023 | _OLD_PREVIEW,
+    "2023-06-01-preview": _ALL_SINCE_2023 | _PREVIEW_2023 | {"assetName"},
+    "2023-08-01-preview": _ALL_SINCE_2023 | _PREVIEW_2023 | {"assetName"},
+    "2024-01-01-preview": _ALL_SINCE_2023 | _PREVIEW_2024,
+    "2024-04-01": _ALL_SINCE_2023,
+    "2025-01-01-preview": _ALL_SINCE_2023 | {"assetName", "parentJobName", "dockerArgsList"},
+    # The specification: AssetJobOutput is {mode, uri} and nothing else.
+    "2024-10-01": _ALL_SINCE_2023,
+    # azure-ai-ml's own models of this api-version.
+    "2025-12-01": _ALL_SINCE_2023 | {"assetName", "dockerArgsList"},
+}
+"""Which of the members that not every api-version has are in which. They belong to previews, not to dates."""
+
+
+def members(api_version: str) -> set[str]:
+    """
+    Return those of the tabled members that an api-version has.
+
+    Of a preview that is not in the table it is known that it can name outputs (recorded before and after it); of a
+    stable one nothing, and so it gets the least.
+    """
+    unknown = _ALL_SINCE_2023 | ({"assetName"} if api_version.endswith("-preview") else set())
+    return _MEMBERS.get(api_version, unknown)
 
 
 def for_version(body: Properties, api_version: str) -> Properties:
@@ -48,7 +89,7 @@ def for_version(body: Properties, api_version: str) -> Properties:
 
 @lru_cache
 def _hidden(api_version: str) -> frozenset[str]:
-    return frozenset(key for key, (since, until) in _SINCE.items() if not since <= api_version < until)
+    return frozenset(_TABLED - members(api_version))
 
 
 def _prune(body: Properties, hidden: frozenset[str]) -> None:
@@ -135,27 +176,22 @@ def read_output(sent: Properties, uri: str | None) -> Properties:
     }
 
 
-def output_uri(name: str, output: str) -> str:
-    """Return where an output goes that was given no place."""
-    return f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/{output}/"
-
-
 def _outputs(exchange: Exchange, name: str, sent: Properties) -> Properties:
     kind, found = sent["jobType"], {}
     for key, output in (sent.get("outputs") or {}).items():
-        _check_output(exchange, output)
-        found[key] = read_output(output, None if kind in ("Pipeline", "AutoML") else output_uri(name, key))
+        found[key] = read_output(output, None)  # null at submission, and to the end as far as was seen
     if kind in ("Command", "Sweep"):
         found["default"] = read_output({}, f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{name}")
     return found
 
 
-def _check_output(exchange: Exchange, output: Properties) -> None:
+def check_output(exchange: Exchange, output: Properties) -> None:
     """Refuse a member that the caller's api-version does not know (recorded_shapes/errors.json)."""
-    if output.get("assetVersion") is not None and exchange.api_version >= "2025":
-        kind = _OUTPUT_CLASSES.get(output.get("jobOutputType", ""), "JobOutput")
-        position = exchange.body.find(b'"assetVersion"') + len('"assetVersion":')
-        raise invalid_member("assetVersion", kind, position)
+    for member in (output.keys() & _TABLED) - members(exchange.api_version):
+        if output[member] is not None:
+            kind = _OUTPUT_CLASSES.get(output.get("jobOutputType", ""), "JobOutput")
+            position = exchange.body.find(f'"{member}"'.encode()) + len(f'"{member}":')
+            raise invalid_member(member, kind, position)
 
 
 def invalid_member(member: str, kind: str, position: int) -> ServiceError:
@@ -205,7 +241,9 @@ def environment_id(holder: Holder, reference: str | None) -> str | None:
 
 def _command(exchange: Exchange, name: str, sent: Properties, common: Properties) -> Properties:
     cluster = (sent.get("computeId") or "").rpartition("/")[2] or None
-    system = {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": cluster}
+    on_instance = cluster is not None and compute_type(exchange, cluster) == "ComputeInstance"
+    kind = "amlcdsi" if on_instance else "amlctrain"
+    system = {"_azureml.ComputeTargetType": kind, "_azureml.ClusterName": cluster}
     return {
         "properties": {**system, **common["properties"]},
         "resources": resources(sent.get("resources")),
@@ -214,10 +252,22 @@ def _command(exchange: Exchange, name: str, sent: Properties, common: Properties
         "environmentId": sent.get("environmentId"),
         "distribution": sent.get("distribution"),
         "autologgerSettings": sent.get("autologgerSettings"),
-        "limits": sent.get("limits"),
-        "environmentVariables": sent.get("environmentVariables") or {},
+        "limits": {"timeout": None, **sent["limits"], "jobLimitsType": "Command"}
+        if sent.get("limits") is not None
+        else None,
+        "environmentVariables": sent.get("environmentVariables"),
         "parameters": {},
         "queueSettings": _queue(sent),
+    }
+
+
+def command_completed(properties: Properties, started: str, ended: str, *, on_instance: bool) -> None:
+    """Add what a completed command job has gained; the times were seen of jobs on a compute instance only."""
+    properties["tags"]["_aml_system_ComputeTargetStatus"] = "{}"
+    properties["properties"] |= {
+        "ProcessInfoFile": "azureml-logs/process_info.json",
+        "ProcessStatusFile": "azureml-logs/process_status.json",
+        **({"StartTimeUtc": started, "EndTimeUtc": ended} if on_instance else {}),
     }
 
 

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import uuid
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,19 +23,31 @@ from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import labelled, page, shows
 from ..wire.routing import ok, route
-from .data import DATA, long_uri
-from .job_bodies import automl_runs, complete, for_version, output_uri, pipeline_properties, was_2023
-from .models import MODELS
+from .computes import compute_type
+from .job_bodies import (
+    automl_runs,
+    check_output,
+    command_completed,
+    complete,
+    for_version,
+    pipeline_properties,
+    was_2023,
+)
+from .job_outputs import bound, end_well, of_node, plan
 from .operations import begin
 
 _log = logging.getLogger(__name__)
-_LOG = "user_logs/std_log.txt"
 
 Properties = dict[str, Any]
 
+_COMPUTE = re.compile(r"(?:(/subscriptions/.+)/computes/)?([^/]+)", re.IGNORECASE)
 _COMPONENT = re.compile(r"(/subscriptions/.+)/components/([^/]+)/versions/([^/]+)", re.IGNORECASE)
 _TRIALS = 3
 """How many trials of a sweep are shown as parts of it."""
+_BEST = 0
+"""Which of them is the best."""
+_CHANGEABLE = ("tags", "properties", "description", "displayName", "isArchived")
+"""What of a job that exists a PUT may change, in the words of the refusal."""
 
 
 def collection(holder: Holder) -> str:
@@ -70,8 +83,14 @@ def render(holder: Holder, name: str, job: Document, api_version: str) -> dict[s
 
 @route("GET", "{workspace}/jobs/{name}")
 def get_job(exchange: Exchange, name: str) -> Reply:
-    """Return one job."""
-    return ok(render(exchange.workspace, name, find(exchange, name), exchange.api_version))
+    """Return one job; of a pipeline's step only run history knows more than that it exists (recorded)."""
+    job = find(exchange, name)
+    body = render(exchange.workspace, name, job, exchange.api_version)
+    if job.get("step"):
+        del body["properties"]
+        if exchange.service.way("step bodies") == "null":
+            body["properties"] = None
+    return ok(body)
 
 
 @route("GET", "{workspace}/jobs")
@@ -107,7 +126,8 @@ def put_job(exchange: Exchange, name: str) -> Reply:
         raise provider_error(400, "Request is invalid and/or missing fields.")
     before = service.store.get(collection(holder), name)
     if before is not None:
-        for key in ("tags", "properties", "description", "displayName", "isArchived"):
+        _check_change(before, sent)
+        for key in _CHANGEABLE:
             if key in sent:
                 before["properties"][key] = sent[key]
         service.store.put(collection(holder), name, before)
@@ -116,17 +136,42 @@ def put_job(exchange: Exchange, name: str) -> Reply:
     return Reply(201, render(holder, name, job, exchange.api_version), {"Location": exchange.url})
 
 
+def _check_change(before: Document, sent: Properties) -> None:
+    """
+    Refuse a PUT of another job under the same name.
+
+    Source: the refusal as users report it (MicrosoftDocs/azure-docs#122250). The same job again is not refused: an
+    SDK that repeats a PUT whose answer was lost would fail.
+    """
+    changed = [
+        key[:1].upper() + key[1:]
+        for key in sorted(sent.keys() | before["sent"].keys())
+        if key not in _CHANGEABLE and sent.get(key) != before["sent"].get(key)
+    ]
+    if changed:
+        message = (
+            "A job with this name already exists. If you are trying to create a new job, use a different name. If you "
+            f"are trying to update an existing job, the existing job's {',  '.join(changed)} cannot be changed. Only "
+            "description, tags, displayName, properties, and isArchived can be updated."
+        )
+        raise provider_error(400, message)
+
+
 @route("DELETE", "{workspace}/jobs/{name}")
 def delete_job(exchange: Exchange, name: str) -> Reply:
-    """Delete a job."""
-    gone = exchange.service.store.delete(collection(exchange.workspace), name)
-    return Reply(200 if gone else 204)
+    """Delete a job: 202 with an empty body, as all deletions since 2024, and a Location; 204 if there is none."""
+    if not exchange.service.store.delete(collection(exchange.workspace), name):
+        return Reply(204)
+    seconds = exchange.service.config.operation_seconds
+    location = begin(exchange, "mfeOperationResults", f"jd:{exchange.workspace.guid}:{uuid.uuid4()}", seconds=seconds)
+    return Reply(202, headers={"Location": location})
 
 
 def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None = None) -> Document:
     """Create a job and put it on its way; `parent` is the pipeline, sweep or AutoML job that it is a part of."""
     holder, service, kind = exchange.workspace, exchange.service, sent["jobType"]
-    _check(exchange, sent)
+    if parent is None:
+        _check(exchange, sent)
     properties = complete(exchange, name, sent)
     job: Document = {
         "properties": properties,
@@ -137,6 +182,9 @@ def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None =
         "error": None,
         "metrics": {},
         "parent": parent,
+        "step": parent is not None and not sent.get("trial_of"),
+        "sent": sent if parent is None else {},
+        "plan": {key: plan(name, key, output) for key, output in (sent.get("outputs") or {}).items()},
         "children": [],
         "uuid": str(uuid.uuid4()),
         "number": service.store.next_number(),
@@ -148,9 +196,39 @@ def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None =
         return job
     script = _script(exchange, name, job)
     service.store.put(collection(holder), name, job, exchange.now)
-    job["children"] = _submit_children(exchange, name, sent)
+    job["children"] = _submit_children(exchange, name, job, sent)
     service.runner.start(collection(holder), name, job, script, exchange.now)
     return job
+
+
+def submit_batch(exchange: Exchange, endpoint: str, deployment: str, sent: Properties) -> str:
+    """
+    Create the job of a batch endpoint's invocation, and return its name.
+
+    Recorded: a pipeline without nodes or inputs, whose name the service gives. What it keeps of the name and tags that
+    the caller sends, and whether the same request twice is one job, are questions of core/unknown.py.
+    """
+    service, holder = exchange.service, exchange.workspace
+    request = exchange.headers.get("repeatability-request-id")
+    requests = f"{holder.key}/repeatable"
+    if request and service.way("repeatability") == "honoured" and (known := service.store.get(requests, request)):
+        return str(known["name"])
+    kept, asked = service.way("batch job keeps"), str(sent.get("name") or "")
+    name = asked if asked and kept in ("name", "name and tags") else f"batchjob-{uuid.uuid4()}"
+    display = asked if asked and kept == "display name" else f"quiet_river_{uuid.uuid4().hex[:10]}"
+    tags = {**(sent.get("tags") or {})} if kept in ("tags", "name and tags") else {}
+    system = {"azureml.batchrun": "true", "azureml.deploymentname": deployment}
+    job = {
+        "jobType": "Pipeline",
+        "experimentName": endpoint,
+        "displayName": display,
+        "description": f"Pipeline submission for endpoint: {endpoint}, deployment: {deployment}.",
+        "tags": {**tags, **system},
+    }
+    submit(exchange, name, job)
+    if request:
+        service.store.put(requests, request, {"name": name})
+    return name
 
 
 def _script(exchange: Exchange, name: str, job: Document) -> list[Step]:
@@ -166,9 +244,10 @@ def _script(exchange: Exchange, name: str, job: Document) -> list[Step]:
 
 
 def _check(exchange: Exchange, sent: Properties) -> None:
-    """Refuse what the service refuses at submission: a component or an identity that is not there."""
+    """Refuse what the service refuses at submission: a component, a compute or an identity that is not there."""
     holder = exchange.workspace
-    for node in (sent.get("jobs") or {}).values() if sent["jobType"] == "Pipeline" else ():
+    nodes = (sent.get("jobs") or {}).values() if sent["jobType"] == "Pipeline" else ()
+    for node in nodes:
         reference = str(node.get("componentId") or "")
         found = _COMPONENT.fullmatch(reference)
         if found is None or found[1].lower() != holder.key:
@@ -176,6 +255,10 @@ def _check(exchange: Exchange, sent: Properties) -> None:
         if exchange.service.store.get(f"{holder.key}/components/{found[2]}/versions", found[3]) is None:
             message = f"key: {reference}, Message: Not found component {found[2]} (version: {found[3]})."
             raise provider_error(404, message, code="NotFound")
+    for output in (sent.get("outputs") or {}).values():
+        check_output(exchange, output)
+    for job in (sent, *nodes):
+        _check_compute(exchange, job.get("computeId"))
     if sent["jobType"] == "Spark" and not sent.get("identity") and exchange.api_version < "2023":
         raise provider_error(
             404,
@@ -184,21 +267,66 @@ def _check(exchange: Exchange, sent: Properties) -> None:
         )
 
 
-def _submit_children(exchange: Exchange, name: str, sent: Properties) -> list[str]:
-    """Create the parts of a pipeline, or the first trials of a sweep, and return their names."""
-    common: Properties = {"experimentName": sent.get("experimentName"), "tags": {}, "jobType": "Command"}
+def _check_compute(exchange: Exchange, compute: str | None) -> None:
+    """Refuse a compute that is not there (recorded_shapes/job.json, "unknown compute": a 400, not a 404)."""
+    found = _COMPUTE.fullmatch(compute or "serverless")
+    if found is None or found[2].lower() == "serverless" or (found[1] and found[1].lower() != exchange.workspace.key):
+        return
+    if compute_type(exchange, found[2]) is None:
+        inner = {"code": "BadArgument", "innerError": {"code": "UnknownTargetType", "innerError": None}}
+        raise provider_error(400, f"Unknown compute target '{found[2]}'.", inner=inner)
+
+
+def _submit_children(exchange: Exchange, name: str, job: Document, sent: Properties) -> list[str]:
+    """Create the parts of a pipeline, of a batch endpoint's job, or the first trials of a sweep; return their names."""
     parts: dict[str, Properties] = {}
     if sent["jobType"] == "Pipeline":
-        for node, spec in (sent.get("jobs") or {}).items():
-            properties = {"azureml.moduleName": node, "azureml.runsource": "azureml.StepRun"}
-            part = {"displayName": node, "properties": properties, "componentId": spec.get("componentId")}
-            parts[str(uuid.uuid4())] = {**common, **part, "computeId": spec.get("computeId") or sent.get("computeId")}
+        parts = _steps(job, sent)
     elif sent["jobType"] == "Sweep":
-        for trial in range(min(int((sent.get("limits") or {}).get("maxTotalTrials") or 1), _TRIALS)):
-            parts[f"{name}_{trial}"] = {**common, **(sent.get("trial") or {}), "displayName": f"{name}_{trial}"}
+        parts = _trials(name, job, sent)
+    common: Properties = {"experimentName": sent.get("experimentName"), "tags": {}, "jobType": "Command"}
     for part_name, part in parts.items():
-        submit(exchange, part_name, part, parent=name)
+        submit(exchange, part_name, {**common, **part}, parent=name)
     return list(parts)
+
+
+def _steps(job: Document, sent: Properties) -> dict[str, Properties]:
+    """Return the steps of a pipeline; its outputs go where the steps' outputs go that they are bound to."""
+    nodes = sent.get("jobs") or {}
+    if (sent.get("tags") or {}).get("azureml.batchrun") == "true":
+        # The SDK looks for the output "score" of the only child.
+        nodes = {"batchscoring": {"outputs": {"score": {"job_output_type": "uri_folder"}}}}
+    names = {node: str(uuid.uuid4()) for node in nodes}
+    parts = {
+        names[node]: {
+            "displayName": node,
+            "properties": {"azureml.moduleName": node, "azureml.runsource": "azureml.StepRun"},
+            "componentId": spec.get("componentId"),
+            "computeId": spec.get("computeId") or sent.get("computeId"),
+            "outputs": of_node(spec, sent),
+        }
+        for node, spec in nodes.items()
+    }
+    for output, (node, of) in bound(nodes).items():
+        if output in job["plan"]:
+            uri = plan(names[node], of, parts[names[node]]["outputs"][of])["uri"]
+            job["plan"][output] |= {"step": [names[node], of], "uri": uri}
+    return parts
+
+
+def _trials(name: str, job: Document, sent: Properties) -> dict[str, Properties]:
+    """Return the first trials of a sweep; its outputs are those of the best."""
+    parts = {}
+    outputs = sent.get("outputs") or {}
+    for trial in range(min(int((sent.get("limits") or {}).get("maxTotalTrials") or 1), _TRIALS)):
+        names = {} if trial == _BEST else {"assetName": None}
+        part = {"displayName": f"{name}_{trial}", "trial_of": name}
+        own = {key: {**output, **names} for key, output in outputs.items()}
+        parts[f"{name}_{trial}"] = {**(sent.get("trial") or {}), **part, "outputs": own}
+    best = f"{name}_{_BEST}"
+    for key, output in outputs.items():
+        job["plan"][key] |= {"step": [best, key], "uri": plan(best, key, output)["uri"]}
+    return parts
 
 
 def children(exchange: Exchange, job: Document) -> list[tuple[str, Document]]:
@@ -219,7 +347,13 @@ def moved(exchange: Exchange, name: str, job: Document) -> None:
     if properties["jobType"] == "AutoML" and status == "Running":
         automl_runs(properties)
     if status == "Completed":
-        _register_outputs(exchange, name, job)
+        end_well(exchange, name, job)
+        if properties["jobType"] == "Command":
+            times = (f"{datetime.fromtimestamp(job['history'][at][1], UTC):%Y-%m-%d %H:%M:%S}" for at in (0, -1))
+            on_instance = properties["properties"].get("_azureml.ComputeTargetType") == "amlcdsi"
+            command_completed(properties, *times, on_instance=on_instance)
+        if properties["jobType"] == "Sweep" and job["children"]:
+            properties["properties"] |= {"best_child_run_id": job["children"][_BEST], "score": "1.0"}
     if status in TERMINAL:
         write_log(exchange, name, job)
     service.events.run_moved(exchange.workspace, name, job, exchange.now)
@@ -232,6 +366,8 @@ def _move_children(exchange: Exchange, job: Document) -> None:
         child["status"] = "Canceled" if failed and place > 0 else job["status"]
         child["error"] = job["error"] if failed and place == 0 else None
         child["history"].append([child["status"], exchange.now])
+        if child["status"] == "Completed":
+            end_well(exchange, name, child)
         exchange.service.store.put(collection(exchange.workspace), name, child)
         if child["status"] in TERMINAL:
             write_log(exchange, name, child)
@@ -243,31 +379,18 @@ def _stages(job: Document) -> str:
     return json.dumps({"Initialization": None, "Execution": execution})
 
 
-def _register_outputs(exchange: Exchange, name: str, job: Document) -> None:
-    """Make a version of each output that was given an asset name."""
-    for key, output in job["properties"]["outputs"].items():
-        asset, kind = output.get("assetName"), output["jobOutputType"]
-        if not asset:
-            continue
-        known = MODELS if kind.endswith("_model") else DATA
-        container = exchange.service.store.get(known.containers(exchange.workspace), asset)
-        version = output.get("assetVersion") or str((container["highest"] if container else 0) + 1)
-        uri = long_uri(exchange, output["uri"] or output_uri(name, key))
-        sent = {"modelUri": uri, "dataUri": uri, "modelType": kind, "dataType": kind}
-        known.create(exchange, asset, version, known.complete(exchange, asset, version, {**sent, "jobName": name}))
-
-
 @route("POST", "{workspace}/jobs/{name}/cancel")
 def cancel_job(exchange: Exchange, name: str) -> Reply:
-    """Ask a job to stop: 202 and a Location to poll. What the service says of a finished job is not known."""
+    """Ask a job to stop: 202 and a Location to poll; of a job that has ended 200 and nothing at all (recorded)."""
     service, holder = exchange.service, exchange.workspace
     job = find(exchange, name)
-    if job["status"] not in TERMINAL:
-        script: list[Step] = [
-            {"status": "CancelRequested", "seconds": service.config.cancel_seconds},
-            {"status": "Canceled", "seconds": None},
-        ]
-        service.runner.redirect(collection(holder), name, script, exchange.now)
+    if job["status"] in TERMINAL:
+        return Reply(200)
+    script: list[Step] = [
+        {"status": "CancelRequested", "seconds": service.config.cancel_seconds},
+        {"status": "Canceled", "seconds": None},
+    ]
+    service.runner.redirect(collection(holder), name, script, exchange.now)
     location = begin(
         exchange, "mfeOperationResults", f"jc:{holder.guid}:{name}", seconds=service.config.cancel_seconds, signed=False
     )
@@ -279,15 +402,31 @@ def own_exchange(service: Service, holder: Holder, author: Author, now: float) -
     return Exchange(service, "", "", "", {}, {}, b"", author, "", now, holder)
 
 
+_LOGS = {"Pipeline": "logs/azureml/executionlogs.txt", "Sweep": "azureml-logs/hyperdrive.txt"}
+"""Where some types of job keep their log; source: azure-ai-ml's JobLogPattern."""
+
+
+def _logs(job: Document) -> list[str]:
+    """Return the names of a job's logs: one for each node where it runs on several."""
+    properties = job["properties"]
+    if (name := _LOGS.get(properties["jobType"])) is not None:
+        return [name]
+    nodes = int((properties.get("resources") or {}).get("instanceCount") or 1)
+    if nodes == 1:
+        return ["user_logs/std_log.txt"]
+    return [f"user_logs/std_log_process_{node:02d}.txt" for node in range(nodes)]
+
+
 def write_log(exchange: Exchange, name: str, job: Document) -> None:
-    """Leave a log where jobs.stream, jobs.download and the studio look for it."""
+    """Leave logs where jobs.stream, jobs.download and the studio look for them."""
     lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
     if job["error"]:
         lines.append(job["error"]["message"])
     content = (job.get("log") or "\n".join([*lines, ""])).encode()
-    path = f"ExperimentRun/dcid.{name}/{_LOG}"
     service = exchange.service
-    service.background.run(partial(service.storage.upload, exchange.workspace.artifact_container, path, content))
+    for log in _logs(job):
+        path = f"ExperimentRun/dcid.{name}/{log}"
+        service.background.run(partial(service.storage.upload, exchange.workspace.artifact_container, path, content))
 
 
 def log_files(exchange: Exchange, name: str, job: Document) -> dict[str, str]:
@@ -295,8 +434,9 @@ def log_files(exchange: Exchange, name: str, job: Document) -> dict[str, str]:
     if job["status"] not in TERMINAL:
         return {}
     container, storage = exchange.workspace.artifact_container, exchange.service.storage
-    url = f"https://{storage.account}.blob.core.windows.net/{container}/ExperimentRun/dcid.{name}/{_LOG}"
-    return {_LOG: f"{url}?{storage.container_sas(container, rights='r')}"}
+    url = f"https://{storage.account}.blob.core.windows.net/{container}/ExperimentRun/dcid.{name}"
+    sas = storage.container_sas(container, rights="r")
+    return {log: f"{url}/{log}?{sas}" for log in _logs(job)}
 
 
 def job_moved(service: Service, collection: str, name: str, job: Document) -> None:

@@ -15,7 +15,7 @@ _BASE = (
     "/mlflow/v1.0/subscriptions/{subscription_}/resourceGroups/{group_}"
     f"/providers/{PROVIDER}/workspaces/{{workspace_}}/api/2.0/mlflow"
 )
-_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED", "NotResponding": "FAILED"}
+_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 
 
 @route("GET", f"{_BASE}/runs/get")

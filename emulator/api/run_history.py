@@ -12,10 +12,12 @@ from typing import Any
 
 from ..core.arm import PROVIDER, Reply, provider_error
 from ..core.clock import timestamp
+from ..core.holders import REGION
 from ..core.job_progress import TERMINAL
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
+from .job_outputs import as_definition, as_run
 from .jobs import children, collection, log_files
 
 _BASE = (
@@ -42,14 +44,16 @@ def _duration(seconds: float) -> str:
 def _error(job: Document) -> dict[str, Any] | None:
     if job["error"] is None:
         return None
+    pipeline = job["properties"]["jobType"] == "Pipeline"
+    place = REGION if pipeline else None
     return {
         "error": {
             "code": job["error"].get("code") or "UserError",
             "severity": None,
             "message": job["error"]["message"],
-            "messageFormat": None,
+            "messageFormat": "Pipeline has failed child jobs. {0}" if pipeline else None,
             "messageParameters": {},
-            "referenceCode": None,
+            "referenceCode": "PipelineHasStepJobFailed" if pipeline else None,
             "detailsUri": None,
             "target": None,
             "details": [],
@@ -58,8 +62,8 @@ def _error(job: Document) -> dict[str, Any] | None:
             "additionalInfo": None,
         },
         "correlation": None,
-        "environment": None,
-        "location": None,
+        "environment": place,
+        "location": place,
         "time": _ZERO_TIME,
         "componentName": "CommonRuntime",
     }
@@ -98,6 +102,7 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
     actions = {
         verb: f"{url}/{properties['experimentName']}/runId/{name}/{verb.lower()}" for verb in ("Cancel", "Diagnose")
     }
+    pipeline = kind == "Pipeline"
     target_type = "amlcompute" if compute else "serverless"
     return {
         "runNumber": job["number"],
@@ -137,14 +142,14 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         "hidden": properties["isArchived"],
         "runType": _RUN_TYPES.get(kind, "azureml.scriptrun") if job["parent"] is None else "azureml.StepRun",
         "runTypeV2": {
-            "orchestrator": "Execution",
+            "orchestrator": "Pipeline" if pipeline else "Execution",
             "traits": [],
             "attribution": "Aether" if job["parent"] else "PipelineRun",
             "computeType": "AmlcTrain",
         },
         "properties": {key: value for key, value in properties["properties"].items() if value is not None},
         "parameters": {},
-        "actionUris": actions,
+        "actionUris": {"Cancel": actions["Cancel"]} if pipeline else actions,
         "scriptName": None,
         "target": compute or "serverless",
         "uniqueChildRunComputeTargets": [],
@@ -160,8 +165,10 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         "cancelUri": actions["Cancel"],
         "completeUri": None,
         "diagnosticsUri": actions["Diagnose"],
-        "computeRequest": {"nodeCount": instances, "gpuCount": 0},
-        "compute": {
+        "computeRequest": None if pipeline else {"nodeCount": instances, "gpuCount": 0},
+        "compute": None
+        if pipeline
+        else {
             "target": compute or "serverless",
             "targetType": target_type,
             "vmSize": None,
@@ -175,8 +182,8 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         },
         "retainForLifetimeOfWorkspace": None,
         "queueingInfo": None,
-        "inputs": None,
-        "outputs": None,
+        "inputs": None if job["parent"] else {},
+        "outputs": as_run(exchange.service, job),
     }
 
 
@@ -279,17 +286,58 @@ def change_run(exchange: Exchange, name: str, experiment: str) -> Reply:
 
 @route("POST", f"{_BASE}/rundata")
 def post_run_data(exchange: Exchange) -> Reply:
-    """Return a run with its definition, as jobs.download asks for it."""
+    """Return a run with its definition: what registered outputs are learned from, and how jobs.download asks."""
     name = str(exchange.json().get("runId"))
     job = find(exchange, name)
-    outputs = {
+    definition = _definition(exchange, job) if exchange.json().get("selectRunDefinition") else None
+    body = {"runMetadata": render(exchange, name, job), "runDefinition": definition}
+    return ok({**body, "jobSpecification": None, "systemSettings": None})
+
+
+def _definition(exchange: Exchange, job: Document) -> dict[str, Any]:
+    """Return the job as it was submitted, in PascalCase; its status stays as it was then (recorded for a pipeline)."""
+    properties, sent = job["properties"], job["sent"]
+    nodes = {
         key: {
-            "assetId": f"azureml://locations/{exchange.workspace.location}/workspaces/{exchange.workspace.guid}/data/"
-            f"azureml_{name}_output_data_{key}/versions/1",
-            "type": "UriFolder",
+            **{name: value for name, value in node.items() if name in _NODE},
+            "computeId": node.get("computeId") or sent.get("computeId"),
         }
-        for key in job["properties"]["outputs"]
-        if key != "default"
+        for key, node in (sent.get("jobs") or {}).items()
     }
-    run = render(exchange, name, job)
-    return ok({"runMetadata": {**run, "outputs": outputs or None}, "runDefinition": None, "jobSpecification": None})
+    pipeline = properties["jobType"] == "Pipeline"
+    return {
+        "JobType": properties["jobType"],
+        **({"PipelineJobType": "AzureML", "Pipeline": None} if pipeline else {}),
+        "ComputeId": properties.get("computeId"),
+        "RunId": None,
+        "Settings": {"_source": "YAML.JOB"},
+        "ComponentJobs": None,
+        "Inputs": None,
+        "Outputs": None,
+        "Bindings": None,
+        "Jobs": nodes or None,
+        "InputBindings": None,
+        "OutputBindings": as_definition(exchange.service, job),
+        "SourceJobId": None,
+        "ProvisioningState": "Succeeded",
+        "ParentJobName": None,
+        "DisplayName": properties["displayName"],
+        "ExperimentName": properties["experimentName"],
+        "Status": "NotStarted",
+        "InteractionEndpoints": None,
+        "Identity": None,
+        "Compute": None,
+        "Priority": None,
+        "Output": None,
+        "IsArchived": properties["isArchived"],
+        "Schedule": None,
+        "ComponentId": properties.get("componentId"),
+        "NotificationSetting": None,
+        "SecretsConfiguration": None,
+        "Description": properties["description"],
+        "Tags": properties["tags"],
+        "Properties": {},
+    }
+
+
+_NODE = ("name", "type", "computeId", "outputs", "_source", "componentId")

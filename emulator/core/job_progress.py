@@ -15,7 +15,8 @@ from typing import Any
 
 from .store import Document, Store
 
-TERMINAL = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
+TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
+"""NotResponding is none: from it a run can go to any of the previous states (JobStatus in the specification)."""
 
 FIRST = {"Command": "Starting", "Sweep": "Running", "AutoML": "NotStarted", "Pipeline": "NotStarted"}
 """The status in the answer to PUT (recorded_shapes/README.md, "Jobs"). Of others it is not known."""

@@ -18,6 +18,7 @@ from .storage import Endpoints, Storage
 from .store import Store
 from .throttle import Throttle
 from .turns import Turns
+from .unknown import WAYS
 
 _TICK = 0.05
 
@@ -45,6 +46,11 @@ class Service:
         self.faults = Faults(config.seed)
         self.turns = Turns(both=config.both_forms)
         self.calls = CallLog()
+
+    def way(self, question: str) -> str:
+        """Return which of the possible ways (unknown.py) this answer takes."""
+        ways = WAYS[question]
+        return self.config.answers.get(question) or ways[self.turns.take(question, len(ways))]
 
     async def run(self) -> None:
         """Let jobs get on and deliver events, until cancelled."""

@@ -59,6 +59,7 @@ class Config:
     retry_after: int = 1
     throttle: bool = KIND["throttle"]
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     clock_rate: float = 1.0
     seed: int = 0
     max_body: int = 4 * 1024 * 1024

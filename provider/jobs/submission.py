@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AzureMachineLearningError, NotFoundError, SpecError
+from ..errors import AzureMachineLearningError, NotFoundError, SpecError, TransientError
 from ..references import check_references
 from ..rest.states import JobOutcome
 from ..sdk import quietly, sdk_errors
@@ -17,6 +17,7 @@ from ..task_run import TASK_RUN_TAG, TaskRun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..connection import WorkspaceConnection
     from ..hook import AzureMachineLearningHook
     from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANCELING = "CancelRequested"
+_KILL_PAUSE = 0.3  # seconds between two requests to cancel
 _BATCH_JOB = "batchjob-"  # and a random id: the name that the service gives to a batch endpoint's job
 
 
@@ -67,14 +69,16 @@ class Submission:
             if (job := await self.client.find_job(remembered)) is None:
                 return await self._submit(await asyncio.to_thread(self.load), remembered, number)
             self._check_ours(job)
-            if job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
+            if memory.get("given_up") == job.name:
+                await cancel_own_job(self.client, job.name, self.owner)
+            elif job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
                 log.info("An earlier try of this task submitted job %s, which is %s; it is used.", job.name, job.status)
                 self.name = job.name
                 return job
             log.info("The job of an earlier try, %s, is %s; submitting another.", job.name, job.status)
             number += 1
         entity = await asyncio.to_thread(self.load)
-        name = entity.name or f"{_slug(self.task_run.context['ti'].task_id)}-{memory['id']}"
+        name = entity.name or f"{slug(self.task_run.context['ti'].task_id)}-{memory['id']}"
         name = name if number == 1 else f"{name}-{number}"
         if entity.name and (taken := await self.client.find_job(name)):
             self._check_ours(taken)
@@ -93,21 +97,62 @@ class Submission:
         entity.name = name
         entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
         # Without one the SDK takes the name of the folder that Airflow runs in, or the service "Default".
-        entity.experiment_name = entity.experiment_name or _slug(ti.dag_id)
-        self.task_run.remember(job=name, job_number=number)
+        entity.experiment_name = entity.experiment_name or slug(ti.dag_id)
+        self.task_run.remember(job=name, job_number=number, outputs=_named_outputs(entity))
         self.name = name
-        await asyncio.to_thread(self._create, entity)
+        try:
+            await asyncio.to_thread(self._create, entity)
+        except (SpecError, TransientError) as error:
+            await self._check_submitted(name, error)
         if self.abandoned:
-            await cancel_own_job(self.client, name, self.owner)
+            await cancel_at_once(self.client.connection, name)
         job = await self.client.get_job(name)
         log.info("Submitted %s job %s. %s", job.type, job.name, job.studio_url)
         return job
+
+    async def _check_submitted(self, name: str, error: AzureMachineLearningError) -> None:
+        """
+        Go on if there is a job in spite of an error: the SDK may not understand the answer to a PUT that was accepted.
+
+        :raises AzureMachineLearningError: the error, if there is none.
+        """
+        try:
+            job = await self.client.find_job(name)
+        except AzureMachineLearningError as other:
+            raise error from other
+        if job is None:
+            raise error
+        self._check_ours(job)
+        log.warning("Job %s was submitted, though not without complaint: %s", name, error)
 
     def _create(self, entity: Any) -> None:
         with quietly(), sdk_errors("job", self.client.connection), self.hook.ml_client() as ml:
             if self.abandoned:
                 raise SpecError("The task was ended before its job was submitted.")
             ml.jobs.create_or_update(entity)
+
+
+async def cancel_at_once(connection: WorkspaceConnection, name: str) -> None:
+    """
+    Cancel a job that is known to be ours, as often as it takes: whoever calls has a few seconds to live.
+
+    A service that is busy is asked again at once, whatever it says of when. It never raises.
+    """
+    from ..rest.client import WorkspaceClient
+
+    async with WorkspaceClient(connection, retry=False) as client:
+        while True:
+            try:
+                await client.cancel_job(name)
+            except TransientError as error:
+                log.warning("Job %s: %s Asking again.", name, error)
+                await asyncio.sleep(_KILL_PAUSE)
+            except AzureMachineLearningError as error:
+                log.warning("Job %s may go on: it could not be canceled. %s", name, error)
+                return
+            else:
+                log.info("Canceled job %s.", name)
+                return
 
 
 async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool:
@@ -120,10 +165,11 @@ async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool
     try:
         job = await client.get_job(name)
         # Should the service not keep the tags of a batch endpoint's job: its name was told to its invoker alone.
-        if job.tags.get(TASK_RUN_TAG, owner if name.startswith(_BATCH_JOB) else None) != owner:
+        told = owner if name.startswith(_BATCH_JOB) or owner in name else None
+        if job.tags.get(TASK_RUN_TAG, told) != owner:
             log.warning("Job %s is not this task's: it is not canceled.", name)
             return False
-        if job.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED) or job.status == CANCELING:
+        if job.has_ended or job.status == CANCELING:
             return False
         await client.cancel_job(name)
     except NotFoundError:
@@ -135,6 +181,15 @@ async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool
     return True
 
 
-def _slug(text: str) -> str:
+def _named_outputs(entity: Any) -> dict[str, dict[str, Any]]:
+    """Return what an SDK job's named outputs are to become: the service does not tell it in each api-version."""
+    return {
+        key: {name: getattr(output, name, None) for name in ("name", "version", "type", "path")}
+        for key, output in (getattr(entity, "outputs", None) or {}).items()
+        if isinstance(getattr(output, "name", None), str)
+    }
+
+
+def slug(text: str) -> str:
     """Return a text as AzureML allows it in names of jobs and experiments."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:100] or "airflow"

@@ -54,12 +54,14 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
             raise ValueError(f"if_unchanged is {if_unchanged!r}; it can be 'new' or 'reuse'.")
         # The whole asset as outlet, at parse: only so does Airflow's asset graph show this task as its producer.
         self._announced = _outlet(self.kind, spec, workspace)
+        if workspace is not None and workspace.alias(self.kind) in (kwargs.get("outlets") or ()):
+            self._announced = workspace.alias(self.kind)  # a mapped task: partial() has declared it
         if partition_by_version and not isinstance(self._announced, Asset):
             raise ValueError(
                 "partition_by_version needs workspace= and a name that is known when the DAG is parsed: "
                 "Airflow's events through an alias have no partition key."
             )
-        if self._announced is not None:
+        if self._announced is not None and self._announced not in (kwargs.get("outlets") or ()):
             kwargs["outlets"] = [*(kwargs.get("outlets") or ()), self._announced]
         super().__init__(workspace=workspace, **kwargs)
         self.storage_conn_id = storage_conn_id

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from ...datasets.events import announce
+from ...datasets.uri import parse_asset_uri
 from ...datasets.workspace import Kind
 from .. import sdk
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
 from ..links import AzureMachineLearningStudioLink
+from ..retries import retry_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import BaseOperatorLink, Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
@@ -42,9 +45,26 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {}
     operator_extra_links: Sequence[BaseOperatorLink] = (AzureMachineLearningStudioLink(),)
     ui_color = "#e6f2fb"
+    announces: ClassVar[tuple[Kind, ...]] = ()
+    """What the versions are of that it may announce."""
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Map the operator, as Airflow's own ``partial`` does; with ``workspace=`` each mapped task announces.
+
+        Airflow knows the outlets of a mapped task only from here, and not what the mapped arguments will name; so they
+        are the workspace's aliases. A DAG scheduled on an asset starts for what is announced through them too.
+        """
+        if (workspace := kwargs.get("workspace")) is not None and cls.announces:
+            aliases = [workspace.alias(kind) for kind in cls.announces]
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *aliases]
+        return super().partial(**kwargs)
 
     def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, workspace: Workspace | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.retry_policy is None:
+            self.retry_policy = retry_policy()
         self.conn_id = conn_id
         self.workspace = workspace
         self._lineage: TaskLineage | None = None
@@ -82,6 +102,18 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
         """Return what the task read and made, if it knows; Airflow's OpenLineage provider asks when the task ends."""
         return self._lineage.for_openlineage() if self._lineage else None
+
+    def _drop_silent_outlets(self, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
+        """Take out the owner's models and data that got no version: an outlet makes an event though it says nothing."""
+        made = {(version.kind, version.name) for version in versions}
+
+        def is_silent(outlet: Any) -> bool:
+            parsed = parse_asset_uri(getattr(outlet, "uri", ""))
+            if parsed is None or parsed[0] != owner or parsed[1] not in (Kind.MODEL, Kind.DATA):
+                return False
+            return (parsed[1].value, parsed[2]) not in made
+
+        self.outlets = [outlet for outlet in self.outlets if not is_silent(outlet)]
 
     def _announce_to_outlets(self, context: Context, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
         """Announce versions on those of the task's outlets that stand for them: the asset, or its workspace's alias."""

@@ -44,12 +44,14 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param waiting: wait until the job has ended; otherwise the task succeeds once it has started.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
     :param poll_interval: seconds between two looks at the job.
+    :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
+        task fails.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: the job's facts as a dict, as of :class:`AzureMachineLearningCreateJobOperator`.
     :raises SpecError: an input cannot be, or the endpoint is being deleted; nothing was started.
     :raises NotFoundError: there is no such endpoint, deployment or data version; nothing was started.
-    :raises JobFailedError: the job ended in Failed, Canceled or NotResponding; with the service's own reason.
+    :raises JobFailedError: the job ended in Failed or Canceled, or did not respond; with the service's own reason.
     :raises WaitTimeoutError: it did not end within ``timeout``; it was canceled.
     """
 

@@ -51,6 +51,7 @@ class AzureMachineLearningCreateDataOperator(CreateAssetVersionOperator):
     """
 
     kind: ClassVar[Kind] = Kind.DATA
+    announces: ClassVar[tuple[Kind, ...]] = (Kind.DATA,)
     template_fields: Sequence[str] = ("data_asset", "conn_id", "storage_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"data_asset": "json"}
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...datasets.workspace import Kind
 from .. import sdk
-from ..errors import JobFailedError, NotFoundError, WaitTimeoutError
+from ..errors import JobFailedError, WaitTimeoutError
+from ..jobs.check import NOT_RESPONDING_GRACE
 from ..lineage import TaskLineage
 from ..links import push_studio_url
 from ..rest.bodies import kind_of_type
 from ..rest.run_history import RunHistory
+from ..rest.states import job_outcome
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
 from .waiting import WaitingOperator
@@ -32,16 +33,21 @@ if TYPE_CHECKING:
     from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
 
-log = logging.getLogger(__name__)
 
-_MOST_VERSIONS = 50  # how far back the version is looked for that a job has just registered
+_KILL_SECONDS = 4.8  # Airflow kills the process 5 s after the signal
 
 
 class JobOperator(WaitingOperator):
-    """Makes Azure run a job of its own, and waits for its end if that is wanted."""
+    """
+    Makes Azure run a job of its own, and waits for its end if that is wanted.
 
-    def __init__(self, **kwargs: Any) -> None:
+    :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
+        task fails.
+    """
+
+    def __init__(self, *, not_responding_grace: float = NOT_RESPONDING_GRACE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.not_responding_grace = not_responding_grace
         self._submission: Submission | BatchInvocation | None = None
         self._killed = False
 
@@ -58,7 +64,10 @@ class JobOperator(WaitingOperator):
         if not self.waiting:
             return job.to_dict()
         trigger = AzureMachineLearningJobTrigger(
-            job_name=job.name, owner=TaskRun(context).remember()["id"], **self._waiting_fields(context)
+            job_name=job.name,
+            owner=TaskRun(context).remember()["id"],
+            not_responding_grace=self.not_responding_grace,
+            **self._waiting_fields(context),
         )
         return self._finish(context, lambda: self._wait(trigger))
 
@@ -75,20 +84,30 @@ class JobOperator(WaitingOperator):
         try:
             job: dict[str, Any] = found()
         except JobFailedError as error:
+            if not job_outcome(str(error.job.get("status"))).is_end:
+                # The retry submits another, and two must not run.
+                TaskRun(context).remember(given_up=name)
+                self._cancel(name, memory["id"])
             end = self._ask(lambda client: RunHistory(client).end_of_log(name))
-            raise JobFailedError(f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}") from error
+            raise JobFailedError(
+                f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}", job=error.job
+            ) from error
         except WaitTimeoutError:
-            from ..jobs.submission import cancel_own_job
-
-            canceled = self._ask(lambda client: cancel_own_job(client, name, memory["id"]))
-            what = "it was canceled" if canceled else "it could not be canceled, see the log"
+            what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
             raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self._patience}; {what}.") from None
-        metrics, versions = self._ask(lambda client: _results(client, job))
+        metrics, versions = self._ask(lambda client: _results(client, job, memory.get("outputs")))
         self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace
         self._lineage = TaskLineage.of_job(workspace, job, [version.id for version in versions])
         self._announce_to_outlets(context, workspace, versions)
+        self._drop_silent_outlets(workspace, versions)
         return {**job, "metrics": metrics}
+
+    def _cancel(self, name: str, owner: str) -> bool:
+        from ..jobs.submission import cancel_own_job
+
+        canceled: bool = self._ask(lambda client: cancel_own_job(client, name, owner))
+        return canceled
 
     def on_kill(self) -> None:
         """Cancel the job that this task run submitted, once."""
@@ -98,17 +117,13 @@ class JobOperator(WaitingOperator):
         self._killed = submission.abandoned = True
         if not submission.name:
             return
-        from ..jobs.submission import cancel_own_job
-        from ..rest.client import WorkspaceClient
-
-        async def cancel() -> None:
-            async with WorkspaceClient(submission.client.connection) as client:
-                await cancel_own_job(client, submission.name, submission.owner)
+        from ..jobs.submission import cancel_at_once
 
         # Airflow calls this in a signal handler, possibly within a running event loop: another needs its own thread.
-        thread = threading.Thread(target=lambda: asyncio.run(cancel()), daemon=True)
+        canceling = cancel_at_once(submission.client.connection, submission.name)
+        thread = threading.Thread(target=lambda: asyncio.run(canceling), daemon=True)
         thread.start()
-        thread.join(timeout=30)
+        thread.join(timeout=_KILL_SECONDS)
 
 
 class AzureMachineLearningCreateJobOperator(JobOperator):
@@ -144,8 +159,12 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     Airflow's: it tells no trigger that its task was ended before the triggerer had taken it up, in the first second or
     two of waiting, or while no triggerer runs.
 
-    **Asset events.** Outputs with a ``name`` become versions of models or data assets when the job completes. Those are
-    announced: with ``workspace=``, and also where ``outlets`` has ``ws.model(name)`` or ``ws.data(name)``.
+    **Asset events.** Outputs with a ``name``, of a pipeline also its steps', become versions of models or data assets
+    when the job completes. Run history tells which; each is read, so it exists when it is announced: with
+    ``workspace=``, and also where ``outlets`` has ``ws.model(name)`` or ``ws.data(name)``. An outlet of the workspace
+    for which no version was found makes no event.
+
+    **NotResponding** is not an end: such a job may go on, and is waited for (``not_responding_grace``).
 
     Git's repository, branch and commit are not sent to AzureML unless the environment variables ``AZUREML_GIT_*`` of
     azure-ai-ml say them.
@@ -156,6 +175,8 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :param waiting: wait until the job has ended; otherwise the task succeeds once it is submitted.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
     :param poll_interval: seconds between two looks at the job.
+    :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
+        task fails.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever. Give
         ``limits: {timeout: ...}`` in the job for a limit that AzureML keeps.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
@@ -166,18 +187,21 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :raises SpecError: the SDK does not accept the spec, a compute, environment, component, data or model version that
         it names does not exist, or the job's name is taken by another's job; no job was submitted.
     :raises RequestRefusedError: AzureML does not accept it.
-    :raises JobFailedError: the job ended in Failed, Canceled or NotResponding; with the service's own reason, the
+    :raises JobFailedError: the job ended in Failed or Canceled, or did not respond; with the service's own reason, the
         failed parts of a pipeline, and the end of the log.
     :raises WaitTimeoutError: it did not end within ``timeout``; it was canceled.
     """
 
     template_fields: Sequence[str] = ("job", "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"job": "json"}
+    announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
 
     def __init__(self, *, job: Any, waiting: bool = False, workspace: Workspace | None = None, **kwargs: Any) -> None:
         # Without waiting nothing is known of its outputs, and an outlet would say that they are there.
         if workspace is not None and waiting:
-            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *_outlets(workspace, job)]
+            outlets = kwargs.get("outlets") or ()
+            if workspace.alias(Kind.DATA) not in outlets:  # it is there in a mapped task
+                kwargs["outlets"] = [*outlets, *_outlets(workspace, job)]
         super().__init__(waiting=waiting, workspace=workspace, **kwargs)
         self.job = sdk.field(job)
 
@@ -202,25 +226,11 @@ def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
     return found
 
 
-async def _results(client: WorkspaceClient, job: dict[str, Any]) -> tuple[dict[str, float], list[AssetVersion]]:
+async def _results(
+    client: WorkspaceClient, job: dict[str, Any], asked: dict[str, dict[str, Any]] | None
+) -> tuple[dict[str, float], list[AssetVersion]]:
     """Return what a completed job logged and registered."""
-    versions = []
-    for output in job["outputs"].values():
-        if not output["asset_name"]:
-            continue
-        try:
-            versions.append(await _registered(client, job["name"], output))
-        except NotFoundError as error:
-            log.warning("The job's output is not announced: %s", error)
+    from ..jobs.outputs import registered_versions
+
+    versions = await registered_versions(client, job, asked)
     return await RunHistory(client).metrics(job["name"]), versions
-
-
-async def _registered(client: WorkspaceClient, job_name: str, output: dict[str, Any]) -> AssetVersion:
-    """Return the version that AzureML made of a named output. ARM tells its number only where the spec gave it."""
-    kind, name = kind_of_type(output["type"]), output["asset_name"]
-    if output["asset_version"]:
-        return await client.get_version(kind, name, output["asset_version"])
-    async for version in client.list_versions(kind, name, top=_MOST_VERSIONS):
-        if job_name in (version.job_name, *version.path.split("/")):
-            return version
-    raise NotFoundError(f"Among the newest versions of {kind} {name!r} there is none of job {job_name!r}.")

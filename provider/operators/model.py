@@ -50,6 +50,7 @@ class AzureMachineLearningRegisterModelOperator(CreateAssetVersionOperator):
     """
 
     kind: ClassVar[Kind] = Kind.MODEL
+    announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL,)
     template_fields: Sequence[str] = ("model", "conn_id", "storage_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"model": "json"}
 

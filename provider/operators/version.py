@@ -35,6 +35,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
     template_fields: Sequence[str] = ("asset_name", "version", "conn_id")
     # Whether a consumer of the asset wants to be started by the change.
     is_news: ClassVar[bool] = True
+    announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
 
     def __init__(
         self,
@@ -47,7 +48,9 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
     ) -> None:
         if workspace is not None and self.is_news:
             outlet = workspace.alias(Kind(kind)) if "{" in asset_name else workspace.asset(Kind(kind), asset_name)
-            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), outlet]
+            outlets = kwargs.get("outlets") or ()
+            if workspace.alias(Kind(kind)) not in outlets:  # it is there in a mapped task
+                kwargs["outlets"] = [*outlets, outlet]
         super().__init__(workspace=workspace, **kwargs)
         self.kind = str(kind)
         self.asset_name = asset_name
@@ -158,6 +161,7 @@ class AzureMachineLearningArchiveAssetOperator(ChangeVersionOperator):
     """
 
     is_news = False
+    announces = ()
 
     def _change(self, properties: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         return {"isArchived": True}

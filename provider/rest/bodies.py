@@ -147,7 +147,7 @@ class Job:
     @property
     def has_ended(self) -> bool:
         """Whether its status will not change any more."""
-        return self.outcome in (JobOutcome.SUCCEEDED, JobOutcome.FAILED)
+        return self.outcome.is_end
 
     def to_dict(self) -> dict[str, Any]:
         """Return all facts as JSON: what sensors return as XCom."""

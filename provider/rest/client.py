@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 from ...datasets.workspace import Kind
 from ..errors import NotFoundError, SpecError, TransientError
+from .api_versions import api_version
 from .bodies import Datastore, Job, asset_version
+from .run_history import RunHistory
 from .transport import Answer, Transport
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ class WorkspaceClient:
     :param reader: on whose behalf it reads; readers take turns at the budget of reads (``read_budget.py``).
     """
 
-    api_version = "2024-10-01"  # generally available; has everything that is read and written here
-
     def __init__(
         self,
         connection: WorkspaceConnection,
@@ -54,6 +54,7 @@ class WorkspaceClient:
         self._retry = retry
         self._reader = reader
         self.pages = 0  # of lists, that were read
+        self._history = RunHistory(self)
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -70,13 +71,17 @@ class WorkspaceClient:
         """Return what the paths of all requests begin with."""
         return self.connection.workspace.id
 
+    def _api_version(self, path: str) -> str:
+        """Return the api-version at which a path below the workspace is asked."""
+        return self.connection.api_version or api_version(path)
+
     async def _send(
         self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None, retry: bool = True
     ) -> Answer:
         return await self._transport.request(
             method,
             f"{await self._root()}{path}",
-            params={"api-version": self.api_version, **(params or {})},
+            params={"api-version": self._api_version(path), **(params or {})},
             json=json,
             retry=retry and self._retry,
             reader=self._reader,
@@ -283,9 +288,12 @@ class WorkspaceClient:
         """
         Return a job.
 
+        Of a pipeline's step ARM says nothing but that it exists; run history knows its status.
+
         :raises NotFoundError: there is none of that name.
         """
-        return Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
+        job = Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
+        return job if job.status else await self._history.completed_job(job)
 
     async def find_job(self, name: str) -> Job | None:
         """Return a job, or None if there is none of that name."""

@@ -55,7 +55,7 @@ def refusal(
     if status == 404 and "InferencingClientCallFailed" not in error_codes(body):
         return NotFoundError(what)
     if status in (408, 429) or status >= 500:
-        return TransientError(what, retry_after=retry_after(headers))
+        return TransientError(what, retry_after=retry_after(headers), status=status)
     return RequestRefusedError(what, status=status)
 
 

@@ -21,8 +21,6 @@ class RegistryClient(WorkspaceClient):
     :param options: as for WorkspaceClient.
     """
 
-    api_version = "2021-10-01-dataplanepreview"
-
     def __init__(self, *arguments: Any, registry: Registry, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._registry = registry
@@ -32,6 +30,9 @@ class RegistryClient(WorkspaceClient):
         """Return what the discovery service says of the registry: its regions and where it answers."""
         discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
         return await self.request("GET", f"{discovery}/{self._registry.name}/discovery")
+
+    def _api_version(self, path: str) -> str:  # noqa: ARG002
+        return "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
 
     async def _root(self) -> str:
         if self._found is None:

@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from ...datasets.workspace import Kind
 from ..errors import AzureMachineLearningError, NotFoundError
+from ..links import job_url
 
 if TYPE_CHECKING:
-    from .client import WorkspaceClient
+    from ..connection import WorkspaceConnection
+    from .bodies import Job
 
 log = logging.getLogger(__name__)
 
-_LOGS = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt")  # where a job's own output is; the second is older
+# Where a job's own output is, the likeliest first; source: JobLogPattern of azure-ai-ml. With several nodes the first
+# one's, and of the older logs 70_driver_log.txt.
+_LOGS = (
+    re.compile(r"user_logs/std_log[\D]*[0]*(?:_ps)?\.txt"),
+    re.compile(r"azureml-logs/7\d.+\.txt"),
+    re.compile(r"azureml-logs/\d{2}.+\.txt"),
+    re.compile(r"azureml-logs/hyperdrive\.txt"),
+    re.compile(r"logs/azureml/executionlogs\.txt"),
+)
 _MOST_PARTS = 5
+_ASSET = re.compile(r".*/(models|data)/([^/]+)/versions/([^/]+)", re.IGNORECASE)
+_NAMELESS = re.compile(r"azureml_.+_output_.+")  # what AzureML calls an output that nobody gave a name to
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredOutput:
+    """
+    What a named output of a job became, or is to become.
+
+    :param name: the asset's name.
+    :param version: None if it is not told.
+    :param kind: None if it is not told.
+    """
+
+    name: str
+    version: str | None = None
+    kind: Kind | None = None
+
+
+class Asks(Protocol):
+    """What of a workspace's client is needed here."""
+
+    connection: WorkspaceConnection
+
+    async def get_workspace(self) -> dict[str, Any]:
+        """See WorkspaceClient."""
+
+    async def request(
+        self, method: str, url: str, *, params: dict[str, str] | None = None, json: Any = None
+    ) -> dict[str, Any]:
+        """See WorkspaceClient."""
 
 
 class RunHistory:
@@ -27,16 +72,76 @@ class RunHistory:
     :param client: the workspace.
     """
 
-    def __init__(self, client: WorkspaceClient) -> None:
+    def __init__(self, client: Asks) -> None:
         self._client = client
         self._api: str | None = None
 
-    async def _ask(self, service: str, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
+    async def _ask(
+        self, service: str, path: str, params: dict[str, str] | None = None, *, json: Any = None
+    ) -> dict[str, Any]:
         if self._api is None:
             discovery_url = (await self._client.get_workspace())["properties"]["discoveryUrl"]
             self._api = str((await self._client.request("GET", discovery_url))["api"])
         url = f"{self._api}/{service}/v1.0{self._client.connection.workspace.id}{path}"
-        return await self._client.request("GET", url, params=params)
+        return await self._client.request("GET" if json is None else "POST", url, params=params, json=json)
+
+    async def completed_job(self, job: Job) -> Job:
+        """
+        Return a job with what ARM does not say of it: the step of a pipeline has no properties there.
+
+        :raises AzureMachineLearningError: run history did not answer either.
+        """
+        run = await self._ask("history", f"/runs/{quote(job.name, safe='')}")
+        return replace(
+            job,
+            status=str(run.get("status") or ""),
+            display_name=str(run.get("displayName") or ""),
+            studio_url=job_url(self._client.connection, job.name),
+            tags={key: value or "" for key, value in (run.get("tags") or {}).items()},
+        )
+
+    async def registered_outputs(self, name: str, job_type: str) -> dict[str, RegisteredOutput]:
+        """
+        Return what the named outputs of a job became: output -> asset, with its version once it is registered.
+
+        The run's own outputs tell it, or the definition that was submitted; which of them, and when, was not recorded,
+        so both are read. A pipeline's steps have named outputs of their own (``STEP.OUTPUT`` here), a sweep's best
+        trial has the sweep's.
+        """
+        try:
+            found = await self._outputs(name)
+            if job_type == "Pipeline":
+                async for child in self._children(name):
+                    prefix = child.get("displayName") or child["runId"]
+                    found |= {f"{prefix}.{key}": output for key, output in _outputs_of(child).items()}
+            elif job_type == "Sweep" and not all(output.version for output in found.values()):
+                run = await self._ask("history", f"/runs/{quote(name, safe='')}")
+                if best := (run.get("properties") or {}).get("best_child_run_id"):
+                    found |= await self._outputs(best)
+        except (AzureMachineLearningError, KeyError, TypeError, AttributeError) as error:
+            log.warning("Run history did not tell the outputs of job %s: %s", name, error)
+            return {}
+        return found
+
+    async def _outputs(self, name: str) -> dict[str, RegisteredOutput]:
+        asked = {"runId": name, "selectRunMetadata": True, "selectRunDefinition": True}
+        data = await self._ask("history", "/rundata", json=asked)
+        bindings = (data.get("runDefinition") or {}).get("OutputBindings") or {}
+        named = {
+            key: RegisteredOutput(str(binding["AssetName"]), binding.get("AssetVersion") or None)
+            for key, binding in bindings.items()
+            if binding and binding.get("AssetName")
+        }
+        return named | _outputs_of(data.get("runMetadata") or {})
+
+    async def _children(self, name: str) -> AsyncIterator[dict[str, Any]]:
+        page = await self._ask("history", f"/runs/{quote(name, safe='')}/children")
+        while True:
+            for child in page.get("value") or ():
+                yield child
+            if not (link := page.get("nextLink")):
+                return
+            page = await self._client.request("GET", link)
 
     async def reach(self) -> None:
         """
@@ -63,11 +168,11 @@ class RunHistory:
     async def failed_parts(self, name: str) -> list[dict[str, Any]]:
         """Return the failed children of a job, as run history describes them."""
         try:
-            body = await self._ask("history", f"/runs/{quote(name, safe='')}/children")
+            children = [child async for child in self._children(name)]
         except (AzureMachineLearningError, KeyError, TypeError) as error:
             log.warning("Run history gave no parts of job %s: %s", name, error)
             return []
-        return [child for child in body.get("value") or () if child.get("status") == "Failed"]
+        return [child for child in children if child.get("status") == "Failed"]
 
     async def end_of_log(self, name: str, *, size: int = 2000) -> str:
         """
@@ -78,7 +183,7 @@ class RunHistory:
         try:
             run = next(iter(await self.failed_parts(name)), {"runId": name})
             files = (await self._ask("history", f"/runs/{quote(run['runId'], safe='')}/details")).get("logFiles") or {}
-            if not (url := next((files[file] for file in _LOGS if file in files), None)):
+            if not (url := next((files[log] for kind in _LOGS for log in sorted(files) if kind.fullmatch(log)), None)):
                 return ""
             return await _end_of_blob(url, size)
         except Exception as error:  # noqa: BLE001 - the job's failure must be told, with or without its log
@@ -93,6 +198,17 @@ class RunHistory:
         except (AzureMachineLearningError, KeyError, TypeError) as error:
             log.warning("MLflow gave no metrics of job %s: %s", name, error)
             return {}
+
+
+def _outputs_of(run: dict[str, Any]) -> dict[str, RegisteredOutput]:
+    """Return the registered outputs in a run's metadata; one that nobody named is left out."""
+    found = {}
+    for key, output in (run.get("outputs") or {}).items():
+        match = _ASSET.fullmatch(str((output or {}).get("assetId") or ""))
+        if match and not _NAMELESS.fullmatch(match[2]):
+            kind = Kind.MODEL if match[1].lower() == "models" else Kind.DATA
+            found[key] = RegisteredOutput(match[2], match[3], kind)
+    return found
 
 
 def _error(run: dict[str, Any]) -> str:

@@ -13,6 +13,13 @@ class JobOutcome(Enum):
     FAILED = "failed"
     PAUSED = "paused"
     UNKNOWN = "unknown"
+    SILENT = "silent"
+    """It has stopped to send signs of life. Not an end: it may go on, says the specification of JobStatus."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the status will not change any more."""
+        return self in (JobOutcome.SUCCEEDED, JobOutcome.FAILED)
 
 
 # JobStatus in the ARM API of Microsoft.MachineLearningServices; "Unknown" and "Scheduled" are of its newer versions.
@@ -33,7 +40,8 @@ _OUTCOMES = {
         JobOutcome.RUNNING,
     ),
     "completed": JobOutcome.SUCCEEDED,
-    **dict.fromkeys(("failed", "canceled", "notresponding"), JobOutcome.FAILED),
+    **dict.fromkeys(("failed", "canceled"), JobOutcome.FAILED),
+    "notresponding": JobOutcome.SILENT,
     "paused": JobOutcome.PAUSED,
 }
 

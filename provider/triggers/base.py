@@ -92,13 +92,16 @@ class AzureMachineLearningTrigger(BaseTrigger):
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire one event: ``{"status": "success", "found": ...}`` or ``{"status": "error", "error", "message"}``."""
+        """
+        Fire one event: ``{"status": "success", "found"}``, or ``{"status": "error", "error", "message", "facts"}``,
+        whose facts are the error's attributes.
+        """  # noqa: D205
         left = self._seconds_left()
         settled = time.monotonic() + min(self.poll_interval, _SETTLED, math.inf if left is None else left)
         try:
             found = await self._wait_with_others()
         except errors.AzureMachineLearningError as error:
-            event = {"status": "error", "error": type(error).__name__, "message": str(error)}
+            event = {"status": "error", "error": type(error).__name__, "message": str(error), "facts": vars(error)}
         else:
             event = {"status": "success", "found": found}
         await asyncio.sleep(max(0.0, settled - time.monotonic()))
@@ -138,4 +141,5 @@ def found_or_raise(event: dict[str, Any]) -> Any:
         return event["found"]
     kind = getattr(errors, event["error"])
     error: Exception = kind.__new__(kind, event["message"])
+    vars(error).update(event.get("facts") or {})
     raise error

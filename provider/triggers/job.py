@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ..hook import AzureMachineLearningHook
+from ..jobs.check import NOT_RESPONDING_GRACE, Wait, check_job
 from ..task_run import TASK_RUN_TAG
 from .base import AzureMachineLearningTrigger
 
@@ -23,20 +24,31 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
 
     :param job_name: the job's name.
     :param fail_on_paused: whether a paused job counts as failed.
+    :param not_responding_grace: for how many seconds on end it may be NotResponding; a triggerer that starts anew
+        counts anew.
     :param owner: the id of the task run that submitted the job: when a user kills the task, the job is canceled. None:
         somebody else's job, which is only watched.
     """
 
-    def __init__(self, *, job_name: str, fail_on_paused: bool = False, owner: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        fail_on_paused: bool = False,
+        not_responding_grace: float = NOT_RESPONDING_GRACE,
+        owner: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.job_name = job_name
         self.owner = owner
         self.fail_on_paused = fail_on_paused
-        self._seen: set[str] = set()
+        self.not_responding_grace = not_responding_grace
+        self._seen = Wait(fail_on_paused, not_responding_grace)
 
     def _fields(self) -> dict[str, Any]:
-        own = {"job_name": self.job_name, "fail_on_paused": self.fail_on_paused, "owner": self.owner}
-        return {**super()._fields(), **own}
+        own = ("job_name", "fail_on_paused", "not_responding_grace", "owner")
+        return {**super()._fields(), **{name: getattr(self, name) for name in own}}
 
     def question(self) -> Question:
         """Return what is waited for: jobs that an operator submitted are in the shorter list of those with its tag."""
@@ -48,15 +60,14 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
             Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag)),
             self.job_name,
             tells=lambda item: (
-                item is None or job_outcome(item["properties"].get("status") or "") is not JobOutcome.RUNNING
+                item is None
+                or job_outcome((item.get("properties") or {}).get("status") or "") is not JobOutcome.RUNNING
             ),
         )
 
     async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""
-        from ..jobs.check import check_job
-
-        job = await check_job(client, self.job_name, fail_on_paused=self.fail_on_paused, seen=self._seen)
+        job = await check_job(client, self.job_name, self._seen)
         return job.to_dict() if job else None
 
     async def on_kill(self) -> None:

@@ -118,6 +118,12 @@ class TaskRunner:
                     event = asyncio.run(fire(deferral.trigger))
                 step = partial(self.operator.resume_execution, deferral.method_name, {"event": event}, self.context)
 
+    def poke(self) -> Any:
+        """Look once, as a sensor that reschedules does."""
+        self.ti = TaskInstance(self.operator.task_id, 0)
+        self.events = OutletEventAccessors()
+        return self.operator.poke(self.context)
+
     def clear(self) -> None:
         self.cleared += 1
         self.tried = 0

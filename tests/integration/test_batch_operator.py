@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.provider.errors import JobFailedError, NotFoundError, SpecError, WaitTimeoutError
+from airflow_provider_azureml.emulator.core.unknown import WAYS
+from airflow_provider_azureml.provider.errors import (
+    AmbiguousError,
+    JobFailedError,
+    NotFoundError,
+    SpecError,
+    WaitTimeoutError,
+)
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.jobs import batch_invocation
 from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Invoke
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.endpoint import AzureMachineLearningCreateEndpointOperator as Create
@@ -87,6 +96,7 @@ def test_an_answer_that_is_lost_or_refused_for_now_leaves_one_job(invoke, azurem
     assert [job["name"] for job in jobs()] == [name]
 
 
+@pytest.mark.usefixtures("quick")
 def test_sigkill_after_any_call_leaves_one_job(invoke, azureml_emulator, jobs, kill_at_each_call):
     azureml_emulator.script_jobs([("Running", 0.2), "Completed"])
     assert kill_at_each_call(invoke()) > 6
@@ -139,3 +149,67 @@ def test_what_cannot_be_starts_nothing(invoke, azureml_emulator, jobs, arguments
     with pytest.raises(error, match=words):
         invoke(**arguments).run()
     assert jobs() == []
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_invocation, "_LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(batch_invocation, "_PAUSE", 0.1)
+
+
+@pytest.mark.parametrize("lag", [0.0, 1.0], ids=["lists are up to date", "lists lag"])
+@pytest.mark.parametrize(
+    ("keeps", "repeatability"), list(itertools.product(WAYS["batch job keeps"], WAYS["repeatability"]))
+)
+@pytest.mark.usefixtures("quick")
+def test_a_lost_answer_leads_to_one_job_whatever_the_service_keeps_of_it(
+    invoke, jobs, azureml_emulator, keeps, repeatability, lag
+):
+    azureml_emulator.script_jobs(["Completed"])
+    azureml_emulator.configure(answers={"batch job keeps": keeps, "repeatability": repeatability}, list_delay=lag)
+    azureml_emulator.misbehave("POST", "^/jobs$", times=1, lose_answer=True)
+    runner = invoke()
+    name = runner.run()["name"]
+    azureml_emulator.configure(list_delay=0.0)
+    assert [job["name"] for job in jobs()] == [name]
+    assert runner.run()["name"] == name
+
+
+@pytest.mark.parametrize("keeps", WAYS["batch job keeps"])
+@pytest.mark.usefixtures("quick")
+def test_one_job_when_the_worker_dies_with_the_answer(invoke, jobs, azureml_emulator, monkeypatch, keeps):
+    class Died(BaseException):
+        pass
+
+    azureml_emulator.script_jobs(["Completed"])
+    azureml_emulator.configure(answers={"batch job keeps": keeps}, list_delay=1.0)
+    runner = invoke()
+    real = batch_invocation.BatchInvocation._invoke
+
+    async def die(self: Any, *arguments: Any) -> str:
+        await real(self, *arguments)
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_invocation.BatchInvocation, "_invoke", die)
+        with pytest.raises(Died):
+            runner.run()
+    name = runner.run()["name"]
+    azureml_emulator.configure(list_delay=0.0)
+    assert [job["name"] for job in jobs()] == [name]
+
+
+@pytest.mark.usefixtures("quick")
+def test_of_two_that_may_be_it_none_is_taken_and_no_third_is_started(invoke, jobs, azureml_emulator):
+    from azure.ai.ml import Input
+
+    azureml_emulator.script_jobs(["Completed"])
+    azureml_emulator.configure(answers={"batch job keeps": "nothing"})
+    inputs = {"sales": Input(path="azureml://datastores/d/paths/p")}
+    runner = invoke()
+    with AzureMachineLearningHook("azureml").ml_client() as ml:
+        ml.batch_endpoints.invoke("scoring", deployment_name="blue", inputs=inputs)
+    azureml_emulator.misbehave("POST", "^/jobs$", times=1, lose_answer=True)
+    with pytest.raises(AmbiguousError, match=r"any of batchjob-.*, batchjob-.* may be the job that it started"):
+        runner.run()
+    assert len(jobs()) == 2

@@ -288,7 +288,7 @@ class TestFailure:
             task(CreateJob, job=COMMAND, deferrable=deferrable, **WAIT).run()
 
     @both_ways
-    @pytest.mark.parametrize("status", ["Canceled", "NotResponding"])
+    @pytest.mark.parametrize("status", ["Canceled", "Failed"])
     def test_canceled_is_never_success(self, ws, task, azureml_emulator, deferrable, status):
         azureml_emulator.script_jobs([status])
         with pytest.raises(JobFailedError, match=f"is {status}"):

@@ -86,7 +86,7 @@ class TestJobSensor:
             task(JobSensor, job_name=name, deferrable=deferrable, **FAST).run()
 
     @both_ways
-    @pytest.mark.parametrize("status", ["Canceled", "NotResponding"])
+    @pytest.mark.parametrize("status", ["Canceled", "Failed"])
     def test_a_canceled_or_lost_job_is_a_failure_too(self, ws, task, submit, deferrable, status):
         with pytest.raises(JobFailedError, match=f"is {status}"):
             task(JobSensor, job_name=submit([status]), deferrable=deferrable, **FAST).run()

@@ -106,7 +106,7 @@ def test_a_triggers_error_is_the_tasks_error(name):
         ("Completed", JobOutcome.SUCCEEDED),
         ("Failed", JobOutcome.FAILED),
         ("Canceled", JobOutcome.FAILED),
-        ("NotResponding", JobOutcome.FAILED),
+        ("NotResponding", JobOutcome.SILENT),
         ("Paused", JobOutcome.PAUSED),
         ("CancelRequested", JobOutcome.RUNNING),
         ("Finalizing", JobOutcome.RUNNING),

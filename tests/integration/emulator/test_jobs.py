@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning:azure", "ignore
 def command(**options: Any) -> Any:
     from azure.ai.ml import command as build
 
-    return build(**{"command": "echo hi", "environment": "azureml:env:1", "compute": "cpu", **options})
+    return build(**{"command": "echo hi", "environment": "azureml:env:1", "compute": "serverless", **options})
 
 
 def test_a_command_job_runs_on_by_itself(ml: Any, folder: Path, azureml_emulator: Any) -> None:

@@ -181,7 +181,7 @@ def test_the_log_of_a_job_is_streamed_and_downloaded(ml: Any, tmp_path: Path, az
     from azure.ai.ml import command
 
     azureml_emulator.script_jobs([("Running", None)])
-    name = ml.jobs.create_or_update(command(command="x", environment="azureml:env:1", compute="cpu")).name
+    name = ml.jobs.create_or_update(command(command="x", environment="azureml:env:1")).name
     azureml_emulator.job(name).complete(files={"default": {"outputs/model.txt": "weights"}})
     ml.jobs.stream(name)
     ml.jobs.download(name, download_path=str(tmp_path), all=True)

@@ -1,0 +1,31 @@
+"""Where it is not known how the service answers: the ways that are possible, and which of them is taken.
+
+No recording, specification or source tells. A test sets each way in turn: `configure(answers={"step bodies": "null"})`.
+What nobody has set is the first; with `both_forms` each way has its turn.
+"""
+
+from __future__ import annotations
+
+WAYS: dict[str, tuple[str, ...]] = {
+    # Where run history tells what became of a named output: the run's own outputs, the definition that was submitted.
+    "registered outputs": ("run", "definition", "both", "neither"),
+    # Type names in a run's outputs: azure-ai-ml compares with the first, older api-versions spelt the second.
+    "output types": ("uri_folder", "UriFolder"),
+    # GET of a pipeline's step: recorded in 2023 without properties; the SDK also allows for null.
+    "step bodies": ("absent", "null"),
+    # What a batch endpoint's job keeps of the invocation's name and tags. The name may become its display name
+    # (recorded for the one that the service makes up) or its own.
+    "batch job keeps": ("tags", "name", "display name", "name and tags", "nothing"),
+    # Whether a second invocation with the same repeatability-request-id gives the first one's job.
+    "repeatability": ("ignored", "honoured"),
+}
+
+
+def check(answers: dict[str, str]) -> dict[str, str]:
+    """Return the ways that were asked for, or raise ValueError."""
+    for question, way in answers.items():
+        if question not in WAYS:
+            raise ValueError(f"no question {question!r}; there are {', '.join(WAYS)}")
+        if way not in WAYS[question]:
+            raise ValueError(f"{question!r} cannot be {way!r}, only {', '.join(WAYS[question])}")
+    return answers
