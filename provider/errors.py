@@ -11,6 +11,7 @@ The exceptions that this provider raises.
     ├── NotFoundError                   it does not exist (404)
     ├── RequestRefusedError             the service refused the request (other 4xx)
     ├── TransientError                  try again later: network, 408, 429, 5xx
+    ├── AmbiguousError                  which of several jobs is the task's own is not known
     ├── JobFailedError                  an AzureML job ended without success
     ├── ProvisioningFailedError         a compute, endpoint or deployment could not be made, changed or deleted
     └── WaitTimeoutError                what was waited for did not come in time
