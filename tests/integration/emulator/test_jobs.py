@@ -147,3 +147,82 @@ async def test_run_history_tells_the_error_twice_nested(rest: Any, azureml_emula
     run = (await rest("GET", f"{discovery['api']}/history/v1.0{workspace_id}/runs/j1")).json()
     assert (run["status"], run["error"]["error"]["message"], run["duration"]) == ("Failed", "boom", "00:00:05.0000000")
     assert "error" not in (await rest("GET", "/jobs/j1")).json()["properties"]
+
+
+@pytest.mark.parametrize("spelling", ["uri_folder", "UriFolder"])
+def test_a_job_that_completes_by_itself_has_bytes_in_its_named_outputs_and_logs(
+    ml: Any, azureml_emulator: Any, tmp_path: Path, spelling: str
+) -> None:
+    from azure.ai.ml import Output
+
+    azureml_emulator.configure(answers={"output types": spelling})
+    azureml_emulator.script_jobs(["Completed"])
+    outputs = {"model": Output(type="mlflow_model", name="fraud"), "rows": Output(type="uri_folder", name="rows")}
+    name = ml.jobs.create_or_update(command(outputs=outputs)).name
+    ml.jobs.download(name, download_path=str(tmp_path), all=True)
+
+    assert (tmp_path / "named-outputs" / "model" / "MLmodel").read_text()
+    assert (tmp_path / "artifacts" / "user_logs" / "std_log.txt").read_text().endswith("Completed\n")
+    ml.jobs.download(name, download_path=str(tmp_path / "one"), output_name="rows")
+    assert (tmp_path / "one" / "named-outputs" / "rows" / "part-0.csv").read_text()
+    assert azureml_emulator.unknown_routes == []
+
+
+def test_an_outputs_path_may_hold_the_jobs_name(ml: Any, azureml_emulator: Any, tmp_path: Path) -> None:
+    from azure.ai.ml import Output
+
+    azureml_emulator.script_jobs(["Completed"])
+    path = "azureml://datastores/workspaceblobstore/paths/mine/${{name}}/"
+    name = ml.jobs.create_or_update(command(outputs={"rows": Output(type="uri_folder", name="rows", path=path)})).name
+
+    assert ml.data.get("rows", "1").path.endswith(f"/datastores/workspaceblobstore/paths/mine/{name}/")
+    ml.jobs.download(name, download_path=str(tmp_path), output_name="rows")
+    assert (tmp_path / "named-outputs" / "rows" / "part-0.csv").exists()
+
+
+def test_a_sweep_knows_its_best_trial_whose_outputs_are_downloaded(
+    ml: Any, azureml_emulator: Any, tmp_path: Path
+) -> None:
+    from azure.ai.ml import Output
+    from azure.ai.ml.sweep import Uniform
+
+    azureml_emulator.script_jobs(["Completed"])
+    trial = command(inputs={"lr": 0.1}, outputs={"model": Output(type="mlflow_model", name="fraud")})
+    sweep = trial(lr=Uniform(0.1, 0.9)).sweep(primary_metric="f1", goal="Maximize", sampling_algorithm="random")
+    sweep.set_limits(max_total_trials=2)
+    job = ml.jobs.get(ml.jobs.create_or_update(sweep).name)
+
+    assert job.properties["best_child_run_id"] == f"{job.name}_0"
+    ml.jobs.download(job.name, download_path=str(tmp_path), output_name="model")
+    assert (tmp_path / "named-outputs" / "model" / "MLmodel").exists()
+
+
+async def test_at_a_stable_api_version_outputs_have_no_asset_name_and_it_is_refused(rest: Any) -> None:
+    body = {"jobType": "Command", "command": "x", "environmentId": "e"}
+    outputs = {"o": {"jobOutputType": "uri_folder", "assetName": "a"}}
+    refused = await rest("PUT", "/jobs/j", {"properties": {**body, "outputs": outputs}})
+    assert refused.status_code == 400
+    assert "Could not find member 'assetName' on object of type 'UriFolderJobOutput'" in refused.text()
+
+    preview = {"api_version": "2024-01-01-preview"}
+    assert (await rest("PUT", "/jobs/j", {"properties": {**body, "outputs": outputs}}, **preview)).status_code == 201
+    shown = [(await rest("GET", "/jobs/j", **more)).json()["properties"]["outputs"]["o"] for more in ({}, preview)]
+    assert shown[0].keys() == {"description", "uri", "mode", "jobOutputType"}
+    assert shown[1]["assetName"] == "a"
+
+
+async def test_a_name_that_is_taken_by_another_job_is_refused(rest: Any) -> None:
+    body = {"jobType": "Command", "command": "x", "environmentId": "e"}
+    assert (await rest("PUT", "/jobs/j", {"properties": body})).status_code == 201
+    assert (await rest("PUT", "/jobs/j", {"properties": {**body, "tags": {"a": "1"}}})).status_code == 200
+    refused = await rest("PUT", "/jobs/j", {"properties": {**body, "command": "y"}})
+    assert refused.status_code == 400
+    assert "A job with this name already exists" in refused.text()
+    assert "the existing job's Command cannot be changed" in refused.text()
+
+
+async def test_deleting_a_job_is_202_with_an_empty_body(rest: Any) -> None:
+    await rest("PUT", "/jobs/j", {"properties": {"jobType": "Command", "command": "x", "environmentId": "e"}})
+    answer = await rest("DELETE", "/jobs/j")
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert (await rest("DELETE", "/jobs/j")).status_code == 204

@@ -295,6 +295,8 @@ def test_a_batch_endpoint_makes_jobs(ml: Any, folder: Path, cpu: str, azureml_em
     azureml_emulator.advance(60)
     assert ml.jobs.get(job.name).status == "Completed"
     assert [one.name for one in ml.batch_endpoints.list_jobs("nightly")] == [job.name]
+    ml.jobs.download(job.name, download_path=str(folder / "scored"))
+    assert (folder / "scored" / "part-0.csv").read_text()
     ml.batch_endpoints.begin_delete("nightly").result()
 
 
