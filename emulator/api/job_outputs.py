@@ -160,7 +160,7 @@ def as_run(service: Service, job: Document) -> Properties | None:
     if service.way("registered outputs") in ("definition", "neither"):
         return None
     old = service.way("output types") == "UriFolder"
-    spell = _RUN_TYPES if old else {key: value for key, value in _RUN_TYPES.items() if key.endswith("_model")}
+    spell = _RUN_TYPES if old else {}
     made = job.get("made") or {}
     return {key: {**each, "type": spell.get(each["type"], each["type"])} for key, each in made.items()} or None
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANCELING = "CancelRequested"
+KILL_SECONDS = 4.6  # Airflow kills the process 5 s after the signal
 _KILL_PAUSE = 0.3  # seconds between two requests to cancel
 _BATCH_JOB = "batchjob-"  # and a random id: the name that the service gives to a batch endpoint's job
 
@@ -140,19 +141,21 @@ async def cancel_at_once(connection: WorkspaceConnection, name: str) -> None:
     """
     from ..rest.client import WorkspaceClient
 
-    async with WorkspaceClient(connection, retry=False) as client:
-        while True:
-            try:
-                await client.cancel_job(name)
-            except TransientError as error:
-                log.warning("Job %s: %s Asking again.", name, error)
-                await asyncio.sleep(_KILL_PAUSE)
-            except AzureMachineLearningError as error:
-                log.warning("Job %s may go on: it could not be canceled. %s", name, error)
-                return
-            else:
-                log.info("Canceled job %s.", name)
-                return
+    try:
+        async with asyncio.timeout(KILL_SECONDS), WorkspaceClient(connection, retry=False) as client:
+            while True:
+                try:
+                    await client.cancel_job(name)
+                except TransientError as error:
+                    log.warning("Job %s: %s Asking again.", name, error)
+                    await asyncio.sleep(_KILL_PAUSE)
+                else:
+                    log.info("Canceled job %s.", name)
+                    return
+    except TimeoutError:
+        log.warning("Job %s may go on: it could not be canceled in time.", name)
+    except AzureMachineLearningError as error:
+        log.warning("Job %s may go on: it could not be canceled. %s", name, error)
 
 
 async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool:

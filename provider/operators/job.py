@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
 
 
-_KILL_SECONDS = 4.8  # Airflow kills the process 5 s after the signal
-
-
 class JobOperator(WaitingOperator):
     """
     Makes Azure run a job of its own, and waits for its end if that is wanted.
@@ -117,13 +114,13 @@ class JobOperator(WaitingOperator):
         self._killed = submission.abandoned = True
         if not submission.name:
             return
-        from ..jobs.submission import cancel_at_once
+        from ..jobs.submission import KILL_SECONDS, cancel_at_once
 
         # Airflow calls this in a signal handler, possibly within a running event loop: another needs its own thread.
         canceling = cancel_at_once(submission.client.connection, submission.name)
         thread = threading.Thread(target=lambda: asyncio.run(canceling), daemon=True)
         thread.start()
-        thread.join(timeout=_KILL_SECONDS)
+        thread.join(timeout=KILL_SECONDS + 0.2)
 
 
 class AzureMachineLearningCreateJobOperator(JobOperator):

@@ -120,7 +120,7 @@ class TaskRunner:
 
     def poke(self) -> Any:
         """Look once, as a sensor that reschedules does."""
-        self.ti = TaskInstance(self.operator.task_id, 0)
+        self.ti = TaskInstance(self.operator.task_id, 0, 1)
         self.events = OutletEventAccessors()
         return self.operator.poke(self.context)
 

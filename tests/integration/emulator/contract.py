@@ -69,6 +69,7 @@ JUSTIFIED: dict[str, str] = {
     r"systemDatastoresAuthMode is 'accesskey'": "recorded in lower case (recorded_shapes/workspace.json)",
     r"is not a member of (Workspace|WorkspaceProperties|ManagedNetworkSettings)$": "recorded, and not published",
     r"(jobs|schedules)\b.*\.(properties|tags)\.\* is null": "recorded: two of AutoML's properties, those of a schedule",
+    r"GET .*/jobs/\{name\} .*: properties (of JobBase missing|is null)": "recorded of a pipeline's step; null: the SDK",
     r"jobs/?.* is not a member of": "bodies of jobs are being conformed to the stable api-versions",
     r"computes.* is not a member of": "recorded at previews; the stable version of a compute was not",
 }
