@@ -50,7 +50,7 @@ def test_a_job_reads_versions_and_makes_versions(ws, task, folder, azureml_emula
     assert names(found.inputs) == [(ws.uri, "data/sales", "1")]
     model, scores = names(found.outputs)
     assert model == (ws.uri, "models/fraud", "1")
-    assert scores[:2] == (ws.uri, f"datastores/workspaceblobstore/azureml/{job['name']}/scores")
+    assert scores[:2] == (ws.uri, f"jobs/{job['name']}/outputs/scores")
     assert found.run_facets["externalQuery"].externalQueryId == job["name"]
 
 
