@@ -70,7 +70,8 @@ surface: $(READY)
 # Every link, file and name that the pages refer to has to be there: a warning is an error.
 docs: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
-	@mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/$(PACKAGE)
+	@rm -rf $(VENV)/docs && mkdir -p $(VENV)/docs/$(PACKAGE)
+	@ln -s $(addprefix $(CURDIR)/,__init__.py datasets provider sensors emulator) $(VENV)/docs/$(PACKAGE)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # The picture of the rooms, from what they import; tests/unit/test_architecture.py compares.
