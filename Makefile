@@ -72,7 +72,7 @@ docs: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
 	@rm -rf $(VENV)/docs && mkdir -p $(VENV)/docs/$(PACKAGE)
 	@ln -s $(addprefix $(CURDIR)/,__init__.py datasets provider sensors emulator) $(VENV)/docs/$(PACKAGE)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # The picture of the rooms, from what they import; tests/unit/test_architecture.py compares.
 architecture: $(READY)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+_DOCS = Path(__file__).parents[1] / "docs"
+_PLOTS = _DOCS / "images" / "benchmarks"
 _HEAD = """# Performance
 
 Measured, with what one would use instead as baseline in the same run. Each claim has a script in `benchmarks/`:
@@ -25,7 +26,7 @@ Measured, with what one would use instead as baseline in the same run. Each clai
     make bench                              # all of them, each in turn
     make bench BENCH=upload_small_files     # one
 
-A script writes its table, its plot and a dated file into `benchmarks/results/`, and this page anew. Storage and
+A script writes its table, its plot and a dated file into `benchmarks/results/` and `docs/images/benchmarks/`, and this page anew. Storage and
 AzureML are the emulator and Azurite on the same machine, with latency put in: the seconds are not those of Azure, the
 ratios are what counts. Where a goal is missed, the page says so.
 """
@@ -52,6 +53,7 @@ def write(
     label       the column that names a line
     """
     RESULTS.mkdir(exist_ok=True)
+    _PLOTS.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     found = {
@@ -64,7 +66,7 @@ def write(
         "rows": [dict(row) for row in rows],
     }
     (RESULTS / f"{name}-{now:%Y-%m-%d}.json").write_text(json.dumps(found, indent=1) + "\n")
-    (RESULTS / f"{name}.svg").write_text(_plot(title, rows, label, bars))
+    (_PLOTS / f"{name}.svg").write_text(_plot(title, rows, label, bars))
     (RESULTS / f"{name}.md").write_text(_section(found))
     print(_section(found))
     write_page()
@@ -73,7 +75,7 @@ def write(
 def write_page() -> None:
     """Write docs/performance.md from the latest results of each benchmark."""
     sections = [path.read_text() for path in sorted(RESULTS.glob("*.md"))]
-    _PAGE.write_text("\n".join([_HEAD, *sections]).rstrip() + "\n")
+    (_DOCS / "performance.md").write_text("\n".join([_HEAD, *sections]).rstrip() + "\n")
 
 
 def _section(found: Mapping[str, Any]) -> str:
@@ -82,7 +84,7 @@ def _section(found: Mapping[str, Any]) -> str:
     lines = [
         f"## {found['title']}",
         "",
-        f"![{found['title']}](../benchmarks/results/{found['name']}.svg)",
+        f"![{found['title']}](images/benchmarks/{found['name']}.svg)",
         "",
         f"| {' | '.join(columns)} |",
         f"|{'---|' * len(columns)}",
