@@ -26,9 +26,9 @@ Measured, with what one would use instead as baseline in the same run. Each clai
     make bench                              # all of them, each in turn
     make bench BENCH=upload_small_files     # one
 
-A script writes its table and a dated file into `benchmarks/results/`, its plot into `docs/images/benchmarks/`, and this
-page anew. Storage and AzureML are the emulator and Azurite on the same machine, with latency put in: the seconds are not
-those of Azure, the ratios are what counts. Where a goal is missed, the page says so.
+A script writes its table and a dated file into `benchmarks/results/`, its plot into `docs/images/benchmarks/`, and
+this page anew. Storage and AzureML are the emulator and Azurite on the same machine, with latency put in: the seconds
+are not those of Azure, the ratios are what counts. Where a goal is missed, the page says so.
 """
 
 
