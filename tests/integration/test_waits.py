@@ -16,6 +16,7 @@ from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJ
 from airflow_provider_azureml.provider.triggers.resource import AzureMachineLearningResourceTrigger as ResourceTrigger
 from airflow_provider_azureml.provider.triggers.version import AzureMachineLearningVersionTrigger as VersionTrigger
 
+COMMAND = {"jobType": "Command", "command": "true", "environmentId": "azureml:e:1"}  # on serverless compute
 COMMON: dict[str, Any] = {"conn_id": "azureml", "poll_interval": 1.0}
 
 
@@ -26,10 +27,8 @@ class Workspace:
         self.client = client
 
     async def submit(self, *names: str, **tags: str) -> None:
-        compute = f"{self.client.connection.workspace.id}/computes/cpu"
-        words = {"jobType": "Command", "command": "true", "environmentId": "azureml:e:1", "computeId": compute}
         for name in names:
-            await self.client.change_resource("PUT", "jobs", name, json={"properties": {**words, "tags": tags}})
+            await self.client.change_resource("PUT", "jobs", name, json={"properties": {**COMMAND, "tags": tags}})
 
     async def register(self, kind: Kind, name: str, version: str) -> None:
         words = {"modelType": "custom_model", "dataType": "uri_file"}
@@ -118,8 +117,8 @@ async def test_an_archived_job_is_heard_of_though_no_list_mentions_it(workspace,
     azureml_emulator.script_jobs(["Running", ("Running", 3600)])
     names = [f"job-{n}" for n in range(20)]
     await workspace.submit(*names)
-    words = {"jobType": "Command", "isArchived": True}
-    await workspace.client.change_resource("PUT", "jobs", "job-7", json={"properties": words})
+    archived = {**COMMAND, "isArchived": True}
+    await workspace.client.change_resource("PUT", "jobs", "job-7", json={"properties": archived})
     tasks = {name: asyncio.create_task(fire(JobTrigger(job_name=name, **COMMON))) for name in names}
     await asyncio.sleep(2)
     await asyncio.to_thread(azureml_emulator.job("job-7").complete)

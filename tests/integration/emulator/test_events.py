@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+COMMAND = {"jobType": "Command", "command": "true", "environmentId": "azureml:e:1"}
 MODEL = {"properties": {"modelUri": "azureml://jobs/j/outputs/m", "modelType": "custom_model", "tags": {"k": "v"}}}
 
 
@@ -83,7 +84,7 @@ async def test_every_form(
 async def test_a_run_tells_each_status_and_its_completion(queue: Queue, rest: Any, azureml_emulator: Any) -> None:
     send_events(azureml_emulator, encoding="plain")
     azureml_emulator.script_jobs([("Starting", 1), ("Running", 1), "Completed"])
-    await rest("PUT", "/jobs/j", {"properties": {"jobType": "Command", "experimentName": "e"}})
+    await rest("PUT", "/jobs/j", {"properties": {**COMMAND, "experimentName": "e"}})
     azureml_emulator.advance(5)
 
     events = [json.loads(text) for text in await queue.take(4)]
@@ -105,7 +106,7 @@ async def test_only_some_types_and_twice(queue: Queue, rest: Any, azureml_emulat
         duplicate=1.0,
         delay=0.05,
     )
-    await rest("PUT", "/jobs/j", {"properties": {"jobType": "Command"}})
+    await rest("PUT", "/jobs/j", {"properties": COMMAND})
     await rest("PUT", "/models/fraud/versions/1", MODEL)
 
     first, second = (json.loads(text) for text in await queue.take(2))

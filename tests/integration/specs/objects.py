@@ -91,7 +91,7 @@ def command_with_environment_object() -> Any:
     return command(
         command="echo",
         environment=Environment(build=BuildContext(path=str(FILES / "environment"))),
-        compute="azureml:cpu-cluster",
+        compute="cpu-cluster",
         distribution=PyTorchDistribution(process_count_per_instance=1),
     )
 
