@@ -36,6 +36,7 @@ SLOW = {
     "test_endpoint_operators.py",
     "test_life.py",
     "test_nouns.py",
+    "test_predecessor.py",
     "test_wheel.py",
 }
 """Files whose tests mostly take seconds each, by `--durations`."""
