@@ -11,6 +11,7 @@ from airflow.sdk import DAG, task
 def train_tune_and_serve(folder):
     """Do all of it in one go. What it needs, it imports itself, as PythonVirtualenvOperator wants."""
     import os
+    import time
 
     from azure.ai.ml import Input, command
     from azure.ai.ml.constants import AssetTypes
@@ -30,6 +31,12 @@ def train_tune_and_serve(folder):
 
     hook = AzureMachineLearningHook("AML_TEST_CONNECTION")
     ml_client = hook.get_client()
+
+    def wait_for(job_name):
+        """Not `ml_client.jobs.stream`: of a job that has ended by then, the SDK signs the logs' addresses itself."""
+        while (status := ml_client.jobs.get(job_name).status) != "Completed":
+            assert status not in ("Failed", "Canceled")
+            time.sleep(0.1)
 
     try:
         data = ml_client.data.get(name="old_flowers_csv", version="1")
@@ -63,13 +70,13 @@ def train_tune_and_serve(folder):
     )
     trained = ml_client.jobs.create_or_update(job)
     assert trained.services["Studio"].endpoint
-    ml_client.jobs.stream(trained.name)
+    wait_for(trained.name)
 
     trial = job(rate=Uniform(min_value=0.01, max_value=0.9), mode=Choice(values=["gbdt", "dart"]))
     sweep = trial.sweep(compute=cluster.name, sampling_algorithm="random", primary_metric="loss", goal="Minimize")
     sweep.set_limits(max_total_trials=4, max_concurrent_trials=2, timeout=7200)
     tuned = ml_client.jobs.create_or_update(sweep)
-    ml_client.jobs.stream(tuned.name)
+    wait_for(tuned.name)
     best = ml_client.jobs.get(tuned.name).properties["best_child_run_id"]
     ml_client.compute.begin_delete(cluster.name)
 
