@@ -5,7 +5,7 @@ The exceptions that this provider raises.
 
     AzureMachineLearningError
     ├── ConnectionConfigurationError    the Airflow connection, or the choice of workspace
-    ├── SpecError                       what the DAG asks for cannot be
+    ├── SpecError                       what the DAG asks for is invalid
     ├── AuthenticationError             Microsoft Entra refused the credential (401)
     ├── PermissionDeniedError           the credential is good, but not allowed to do this (403)
     ├── NotFoundError                   it does not exist (404)
@@ -29,7 +29,7 @@ class ConnectionConfigurationError(AzureMachineLearningError):
 
 
 class SpecError(AzureMachineLearningError, ValueError):
-    """What the DAG asks for cannot be: an unknown key, a name that AzureML refuses, a path with nothing there."""
+    """What the DAG asks for is invalid: an unknown key, a name that AzureML refuses, a path with nothing there."""
 
 
 class AuthenticationError(AzureMachineLearningError):

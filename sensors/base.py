@@ -1,4 +1,4 @@
-"""What the sensors share: look from the worker, then wait in the triggerer (or on, where the user prefers)."""
+"""Base of all sensors: look from the worker, then wait in the triggerer (or on, where the user prefers)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sensors share that wait for the state of a compute, endpoint or deployment."""
+"""Base of the sensors that wait for the state of a compute, endpoint or deployment."""
 
 from __future__ import annotations
 

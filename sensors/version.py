@@ -1,4 +1,4 @@
-"""What the model and data sensors share: waiting for new versions."""
+"""Base of the model and data sensors: waiting for new versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of ``cli.py`` do."""
+"""What the commands of ``definition.py`` do."""
 
 from __future__ import annotations
 

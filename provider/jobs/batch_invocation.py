@@ -76,7 +76,7 @@ class BatchInvocation:
         whose name was never learned. What of them a job keeps is not known of the service; should it keep none, the
         only job of the endpoint that appeared since then is taken.
 
-        :raises SpecError: an input cannot be; nothing was started.
+        :raises SpecError: an input is invalid; nothing was started.
         :raises AmbiguousError: the answer was lost, and several jobs may be the one that was started.
         :raises NotFoundError: there is no such endpoint, deployment or data version.
         """

@@ -60,7 +60,7 @@ class Submission:
         The name is remembered before the job is submitted, and the job carries the task run's id as a tag. A job that
         failed or was canceled is not taken up again: the retry submits another, so each try leads somewhere.
 
-        :raises SpecError: the spec cannot be, or its name is taken by a job that is not this task run's.
+        :raises SpecError: the spec is invalid, or its name is taken by a job that is not this task run's.
         :raises AzureMachineLearningError: Azure refused.
         """
         memory = self.task_run.remember()

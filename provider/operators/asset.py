@@ -1,4 +1,4 @@
-"""What the operators share that make a version of a model or data asset."""
+"""Base of the operators that make a version of a model or data asset."""
 
 from __future__ import annotations
 

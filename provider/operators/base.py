@@ -1,4 +1,4 @@
-"""What the operators share."""
+"""Base of all operators."""
 
 from __future__ import annotations
 

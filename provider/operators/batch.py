@@ -49,7 +49,7 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: the job's facts as a dict, as of :class:`AzureMachineLearningCreateJobOperator`.
-    :raises SpecError: an input cannot be, or the endpoint is being deleted; nothing was started.
+    :raises SpecError: an input is invalid, or the endpoint is being deleted; nothing was started.
     :raises NotFoundError: there is no such endpoint, deployment or data version; nothing was started.
     :raises JobFailedError: the job ended in Failed or Canceled, or did not respond; with the service's own reason.
     :raises WaitTimeoutError: it did not end within ``timeout``; it was canceled.

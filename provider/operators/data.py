@@ -46,7 +46,7 @@ class AzureMachineLearningCreateDataOperator(CreateAssetVersionOperator):
         know. ``"new"``, the default: a new version each time. Without effect on a ``path`` that AzureML reads by
         itself, whose content is not known.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
-    :raises SpecError: the spec, the path or the version cannot be; nothing was changed in Azure.
+    :raises SpecError: the spec, the path or the version is invalid; nothing was changed in Azure.
     :raises AzureMachineLearningError: Azure refused; nothing was registered.
     """
 

@@ -1,4 +1,4 @@
-"""What the environment and component operators share."""
+"""Base of the environment and component operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the triggers share: one client for all in the triggerer, errors as events."""
+"""Base of all triggers that wait: one client for all in the triggerer, errors as events."""
 
 from __future__ import annotations
 
