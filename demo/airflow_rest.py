@@ -179,11 +179,11 @@ class AirflowRest:
         return self.get(path, deserialize=True)["value"]
 
     def find_xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """Return what a task returned, None for nothing."""
+        """Return what a task returned, None for nothing; of a mapped task a list."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
-        entries = self.get(path)["xcom_entries"]
-        has_one = any(entry["key"] == "return_value" for entry in entries)
-        return self.xcom(dag_id, run_id, task_id) if has_one else None
+        indexes = [one["map_index"] for one in self.get(path)["xcom_entries"] if one["key"] == "return_value"]
+        found = [self.get(f"{path}/return_value", deserialize=True, map_index=index)["value"] for index in indexes]
+        return found if len(found) > 1 else next(iter(found), None)
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
         """Clear tasks, so that they run again."""
