@@ -53,8 +53,8 @@ def check_asset_name(kind: Kind, name: object) -> str:
     """
     if not isinstance(name, str) or not _ASSET_NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} is invalid as the name of an AzureML {kind} asset: use 1 to 255 of the characters A-Z a-z 0-9 _ - "
-            ". and begin with a letter, a digit or _."
+            f"{name!r} is invalid as the name of an AzureML {kind} asset: use 1 to 255 of the characters "
+            "A-Z a-z 0-9 _ - . and begin with a letter, a digit or _."
         )
     return name
 
