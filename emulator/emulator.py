@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from .processes.children import Child, EmulatorError, free_port, python
 
 _MODULES = {"service": "server", "proxy": "processes.proxy"}
+_TRIES = 3
 _PORTS = ("proxy", "service", "control", "blob", "queue", "table")
 
 Step = str | tuple[str, float | None] | list[Any] | dict[str, Any]
@@ -182,7 +183,17 @@ class Emulator:
     # Life ------------------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start Azurite, the service and the mapper; return when all of them serve."""
+        """Start Azurite, the service and the proxy; return when all of them serve."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return self._start()
+            except EmulatorError as error:
+                # Somebody may take a port between its choice and its use; then others are chosen.
+                if not tries_left or self._ports or "is not free" not in str(error):
+                    raise
+        raise AssertionError
+
+    def _start(self) -> Self:
         from .processes import azurite
         from .processes.certificates import Certificates
 
