@@ -218,8 +218,8 @@ async def test_a_429_for_one_reader_quietens_all():
     loop = asyncio.get_running_loop()
     budget = ReadBudget(ReadMeter(now=loop.time()))
     async with budget.turn("a") as hear:
+        before = loop.time()
         hear(429, {"retry-after": "0.3"})
-    before = loop.time()
     async with budget.turn("b"):
         assert loop.time() - before > 0.25
 
