@@ -77,7 +77,7 @@ async def _finding(subject: str, look: Callable[[], Awaitable[str]]) -> Finding:
     except AzureMachineLearningError as error:
         return Finding(subject, "fails", str(error))
     except HttpResponseError as error:
-        return Finding(subject, "fails", _storage_refusal(error))
+        return Finding(subject, "fails", _queue_refusal(error))
     except AzureError as error:
         return Finding(subject, "fails", f"no answer: {type(error).__name__}. Check network rules, proxy and DNS.")
 
@@ -166,25 +166,16 @@ async def _check_datastores(client: WorkspaceClient) -> AsyncIterator[Finding]:
 
 
 async def _probe(client: WorkspaceClient, store: Datastore) -> str:
-    """List, write and delete, with the credential that an upload would take."""
-    from azure.core.credentials import AzureSasCredential
-    from azure.storage.blob.aio import ContainerClient
+    """List, write and delete, with the credential that an upload takes."""
+    from ..storage.container import Container
 
-    identity = client.connection.async_credential()
-    secret, how = "", "the connection's identity"
-    if store.has_credentials:
-        try:
-            secret, how = await client.get_datastore_secret(store.name), "the datastore's own credential"
-        except AzureMachineLearningError as error:
-            how = f"the connection's identity, as listSecrets is refused ({type(error).__name__})"
-    credential: Any = (AzureSasCredential(secret) if "sig=" in secret else secret) or identity
     name = f"airflow/check/{uuid.uuid4().hex}"
-    async with identity, ContainerClient(store.account_url, store.container, credential=credential) as container:
-        async for _ in container.list_blob_names(name_starts_with="airflow/check/", results_per_page=1):
-            break
-        await container.upload_blob(name, b"airflow azureml check")
-        await container.delete_blob(name)
-    return f"a blob was written and deleted with {how}"
+    async with Container(client, store) as container:
+        with container.explaining("A probe of"):
+            await container.list("airflow/check/")
+            await (await container.client()).upload_blob(name, b"airflow azureml check")
+            await container.delete([name])
+        return f"a blob was written and deleted with {container.credential}"
 
 
 async def _read_registry(connection: WorkspaceConnection, registry: Registry) -> str:
@@ -204,14 +195,13 @@ async def _peek(connection: WorkspaceConnection, url: str) -> str:
     return "can be read"
 
 
-def _storage_refusal(error: Any) -> str:
+def _queue_refusal(error: Any) -> str:
     code = error.error_code if getattr(error, "error_code", None) else error.status_code
     if error.status_code == 403:
         return (
-            f"refused ({code}). Give the identity Storage Blob Data Contributor (for a queue: Storage Queue Data "
-            "Contributor) on the account, or correct the datastore's credential; AuthorizationFailure often is a "
-            "firewall, or a private endpoint that this machine is not behind."
+            f"refused ({code}). Give the identity Storage Queue Data Contributor on the account; AuthorizationFailure "
+            "often is a firewall, or a private endpoint that this machine is not behind."
         )
     if error.status_code == 404:
-        return f"there is no such container or queue ({code})."
+        return f"there is no such queue ({code})."
     return f"refused ({code})."

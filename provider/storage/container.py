@@ -116,6 +116,11 @@ class Container:
             self._stack.push_async_callback(self._identity.close)
         return self._identity
 
+    @property
+    def credential(self) -> str:
+        """What it was opened with, for messages."""
+        return f"the connection's own identity ({self._reason})" if self._reason else "the datastore's own credential"
+
     async def list(self, prefix: str) -> dict[str, Blob]:
         """Return the blobs below a prefix by name. The directories of a hierarchical namespace are none."""
         try:

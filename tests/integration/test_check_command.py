@@ -92,3 +92,11 @@ def test_a_registry_and_an_event_queue_can_be_read_as_well(check, azureml_emulat
     _, found = check(registry=registry, event_queue="https://emulator.queue.core.windows.net/missing")
     assert found[f"registry {registry}"][0] == "works"
     assert found["event queue"][0] == "fails"
+
+
+def test_a_datastore_is_tried_with_what_an_upload_takes_where_its_secret_is_refused(check, azureml_emulator):
+    azureml_emulator.misbehave("POST", "listSecrets", status=403, code="AuthorizationFailed")
+    _, found = check()
+    state, text = found["datastore workspaceblobstore"]
+    assert state == "works"
+    assert "own identity" in text
