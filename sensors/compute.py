@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..provider.resources.compute import Compute
-from .resource import ResourceSensor
+from .base_resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..provider.arguments import check_choice
 from ..provider.resources.endpoint import Endpoint
-from .resource import ResourceSensor
+from .base_resource import ResourceSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

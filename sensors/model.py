@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..datasets.workspace import Kind
-from .version import VersionSensor
+from .base_version import VersionSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
-from .sdk_asset import CreateSdkVersionOperator
+from .base_sdk_asset import CreateSdkVersionOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from .. import sdk
 from ..errors import RequestRefusedError, SpecError
 from ..resources.compute import Compute
 from ..rest.states import same_state
-from .resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
+from .base_resource import CreateResourceOperator, DeleteResourceOperator, ResourceOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from .. import sdk
 from ..arguments import check_choice
 from ..errors import SpecError
 from ..resources.endpoint import ENDPOINT_TYPES, Endpoint, EndpointType
-from .resource import CreateResourceOperator, DeleteResourceOperator, DeployResourceOperator
+from .base_resource import CreateResourceOperator, DeleteResourceOperator, DeployResourceOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

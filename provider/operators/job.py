@@ -18,7 +18,7 @@ from ..rest.run_history import RunHistory
 from ..rest.states import job_outcome
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
-from .waiting import WaitingOperator
+from .base_waiting import WaitingOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from ..resources.base import PROVISIONED
 from ..resources.schedule import Schedule, find_triggered_job, trigger_once
 from ..task_run import TaskRun
 from .base import AzureMachineLearningBaseOperator
-from .resource import DeleteResourceOperator, DeployResourceOperator, ResourceOperator
+from .base_resource import DeleteResourceOperator, DeployResourceOperator, ResourceOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from ..errors import SpecError
 from ..resources.endpoint import Endpoint
 from ..resources.traffic import check_traffic, next_traffic, served
 from ..task_run import TaskRun
-from .resource import ResourceOperator
+from .base_resource import ResourceOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

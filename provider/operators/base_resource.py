@@ -14,7 +14,7 @@ from ..resources.base import DELETED, PROVISIONED
 from ..rest.states import provisioning_failed
 from ..task_run import TAG_PREFIX, TASK_RUN_TAG, TaskRun
 from ..triggers.resource import AzureMachineLearningResourceTrigger
-from .waiting import WaitingOperator
+from .base_waiting import WaitingOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
