@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another with PYTHON=...")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[emulator,openlineage]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[emulator,openlineage]' --group dev --group servers
 	$(BIN)/azureml-emulator install-azurite
 	@touch $@
 
@@ -84,7 +84,7 @@ test-matrix: $(READY)
 
 # The versions that are tested, for every Python; UPGRADE=--upgrade takes the newest.
 constraints: $(READY)
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --group docs --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras $(addprefix --group ,dev servers browser release docs) --universal --python-version 3.11 \
 		--no-header --no-annotate $(UPGRADE) --output-file constraints.txt
 	{ echo "# What is tested, for each Python. Made by 'make constraints'; use it with 'pip install -c constraints.txt'."; \
 		cat constraints.txt; } > $(VENV)/constraints && mv $(VENV)/constraints constraints.txt

@@ -50,6 +50,7 @@ class StandaloneAirflow:
     - environment: more environment variables for all components, `AIRFLOW__...` settings included.
     - connections: Airflow connections by id, each a dict as in Airflow's JSON form.
     - preload: modules that the scheduler imports at its start, so that no task, being a fork of it, need do so.
+    - components: what to start, by name: the words of each command after `airflow`.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class StandaloneAirflow:
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         start_timeout: float = 300,
         preload: Sequence[str] = (),
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
     ) -> None:
         self.dags = [folder.resolve(strict=True) for folder in dags]
         self.start_timeout = start_timeout
         self.start_seconds = 0.0
         self._preload = tuple(preload)
+        self._components = components
         self._given = {**(environment or {}), **_connection_variables(connections or {})}
         self._running: dict[str, Kept] = {}
 
@@ -84,7 +87,7 @@ class StandaloneAirflow:
         self.rest = AirflowRest(self.url)
         try:
             self._create_database()
-            for component in COMPONENTS:
+            for component in self._components:
                 self.start_component(component)
             self.wait_until_healthy()
         except BaseException:
@@ -104,7 +107,7 @@ class StandaloneAirflow:
         assert name not in self._running, f"{name} is running"
         program = ["-c", _PRELOADED, *self._preload] if self._preload and name == "scheduler" else ["-m", "airflow"]
         self._running[name] = Kept(
-            [sys.executable, *program, *COMPONENTS[name]],
+            [sys.executable, *program, *self._components[name]],
             environment=self.environment,
             directory=self.home,
             log=self.component_log(name),
@@ -157,7 +160,7 @@ class StandaloneAirflow:
 
     def complaints(self) -> str:
         """Return what the components logged as errors, with the few lines after each."""
-        lines = [line for name in COMPONENTS for line in self.component_log(name).read_text().splitlines()]
+        lines = [line for name in self._components for line in self.component_log(name).read_text().splitlines()]
         near = {n + after for n, line in enumerate(lines) if "[error " in line for after in range(4)}
         return "\n".join(lines[n] for n in sorted(near) if n < len(lines))
 
