@@ -1,7 +1,7 @@
 """PostgreSQL and Valkey (or Redis) on loopback, for tests of Airflow as it runs in production.
 
-Each comes from the system if it is there, else from a wheel of the dependency group `servers`, so nobody needs root. They
-keep what they store in a folder of theirs, which goes with them.
+Each comes from the system if it is there, else from a wheel of the dependency group `servers`, so that nobody needs
+root. What they store is in a folder of theirs, which goes with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from airflow_provider_azureml.emulator.processes.children import free_port
 _NOBODY = 65534
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """The server is not on this machine; the text says how to have it."""
 
 
@@ -82,7 +82,7 @@ class PostgreSQL(_Server):
     def __init__(self) -> None:
         self._programs = next((found for found in _postgres_folders() if _runs(found / "postgres")), None)
         if self._programs is None:
-            raise Missing("PostgreSQL is not there: `apt-get install postgresql`, or `make test`, which brings it")
+            raise MissingError("PostgreSQL is not there: `apt-get install postgresql`, or `make test`, which brings it")
 
     @property
     def url(self) -> str:
@@ -117,8 +117,11 @@ class PostgreSQL(_Server):
             for path in (self.folder, password):
                 os.chown(path, _NOBODY, _NOBODY)
         made = subprocess.run(
-            [*_as_nobody(), str(self._programs / "initdb"), "--username=airflow", f"--pwfile={password}"]
-            + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={data}"],
+            [
+                *(*_as_nobody(), str(self._programs / "initdb"), "--no-sync", f"--pgdata={data}"),
+                *("--username=airflow", f"--pwfile={password}", "--auth=scram-sha-256"),
+                *("--encoding=UTF8", "--locale=C"),
+            ],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -157,7 +160,7 @@ class Valkey(_Server):
     def __init__(self) -> None:
         self._program = next(filter(_runs, _valkey_programs()), None)
         if self._program is None:
-            raise Missing("Valkey is not there: `apt-get install redis-server`, or `make test`, which brings it")
+            raise MissingError("Valkey is not there: `apt-get install redis-server`, or `make test`, which brings it")
 
     @property
     def url(self) -> str:

@@ -13,7 +13,7 @@ from . import servers
 def start(kind: type[servers.PostgreSQL] | type[servers.Valkey]) -> servers.PostgreSQL | servers.Valkey:
     try:
         return kind()
-    except servers.Missing as missing:
+    except servers.MissingError as missing:
         pytest.skip(str(missing))
 
 
