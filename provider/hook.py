@@ -15,7 +15,7 @@ from .connection import AZURE_CONN_TYPE, CONN_TYPE, DEFAULT_CONN_ID, WorkspaceCo
 from .errors import AzureMachineLearningError, ConnectionConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from airflow.sdk import Connection
     from azure.ai.ml import MLClient
@@ -100,6 +100,26 @@ class AzureMachineLearningHook(BaseHook):
 
         async with WorkspaceClient(await self.aget_workspace_connection(), retry=retry) as client:
             yield client
+
+    def ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]], *, retry: bool = True) -> Any:
+        """
+        Ask the workspace on a worker, outside an event loop: the way of all operators and sensors.
+
+        Airflow's ``execution_timeout``, or whatever else ends the task, ends it too, at once (``interruptible.py``).
+
+        :param question: what to ask; it is given a client, closed at the end.
+        :param retry: whether requests are repeated when the service is busy; those who come again anyway say no.
+        :return: what the question returns.
+        :raises ConnectionConfigurationError: there is no such connection, it lacks a field, or it points to another
+            workspace than this hook is for.
+        """
+        from .interruptible import Interruptible
+
+        async def ask() -> Any:
+            async with self.client(retry=retry) as client:
+                return await question(client)
+
+        return Interruptible().run(ask())
 
     @contextlib.asynccontextmanager
     async def shared_client(self, reader: str = "") -> AsyncIterator[WorkspaceClient]:
@@ -191,16 +211,12 @@ class AzureMachineLearningHook(BaseHook):
         :param what: as for :meth:`download`.
         :raises SpecError: it is in a datastore that is not of blobs or of ADLS Gen2.
         """
-        connection = self.get_workspace_connection()
-
-        async def ask() -> str:
-            from .rest.client import WorkspaceClient
+        async def find(client: WorkspaceClient) -> str:
             from .storage.places import find_place
 
-            async with WorkspaceClient(connection) as client:
-                return (await find_place(client, what)).abfss
+            return (await find_place(client, what)).abfss
 
-        return asyncio.run(ask())
+        return str(self.ask(find))
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the workspace can be read, and what was found: the "Test" button of the connection form."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
     from ..datasets.workspace import Workspace
-    from ..provider.connection import WorkspaceConnection
     from ..provider.rest.client import WorkspaceClient
     from ..provider.triggers.base import AzureMachineLearningTrigger
 
@@ -75,8 +73,10 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
     def _finish(self, context: Context, found: Any) -> Any:
         """Announce what was found, and return the task's XCom."""
 
-    def _connection(self) -> WorkspaceConnection:
-        return AzureMachineLearningHook(self.conn_id, workspace=self.workspace).get_workspace_connection()
+    @property
+    def hook(self) -> AzureMachineLearningHook:
+        """The hook for this task's connection."""
+        return AzureMachineLearningHook(self.conn_id, workspace=self.workspace)
 
     def execute(self, context: Context) -> Any:
         """Look; if it is not there yet, wait. Returns what :meth:`poke` finds."""
@@ -96,16 +96,8 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         return PokeReturnValue(found is not None, None if found is None else self._finish(context, found))
 
     def _poke(self, context: Context) -> Any:
-        connection = self._connection()
-
-        async def look() -> Any:
-            from ..provider.rest.client import WorkspaceClient
-
-            async with WorkspaceClient(connection) as client:
-                return await self._look(context, client)
-
         try:
-            return asyncio.run(look())
+            return self.hook.ask(lambda client: self._look(context, client))
         except TransientError as error:
             self.log.warning("%s Looking again.", error)
             return None

@@ -74,7 +74,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         versions = [AssetVersion.from_dict(item) for item in found]
         newest = versions[-1]
         self.log.info("New: %s.", ", ".join(f"{version.name}:{version.version}" for version in versions))
-        push_studio_url(context, version_url(self._connection(), newest))
+        push_studio_url(context, version_url(self.hook.get_workspace_connection(), newest))
         if self.workspace is not None:
             announce(context, self.workspace.asset(self.kind, newest.name), versions)
         return newest.to_dict()

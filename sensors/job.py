@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..provider.jobs.check import NOT_RESPONDING_GRACE, Wait, check_job
@@ -84,13 +83,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         push_studio_url(context, found["studio_url"])
         self.log.info("Job %s is %s.", found["name"], found["status"])
         if found["outputs"].keys() - {"default"}:
-            asyncio.run(self._tell_outputs(found))
+            from ..provider.jobs.outputs import registered_versions
+
+            self.hook.ask(lambda client: registered_versions(client, found))  # fills in what they became
         return found
-
-    async def _tell_outputs(self, job: dict[str, Any]) -> None:
-        """Fill in what the job's named outputs became."""
-        from ..provider.jobs.outputs import registered_versions
-        from ..provider.rest.client import WorkspaceClient
-
-        async with WorkspaceClient(self._connection()) as client:
-            await registered_versions(client, job)

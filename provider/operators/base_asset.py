@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Kind, Workspace
-    from ..connection import WorkspaceConnection
 
 
 class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
@@ -82,14 +81,12 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         )
         checked = check_asset_spec(self.kind, spec)
         check_limits(checked)
-        connection = self.hook.get_workspace_connection()
-        version, is_news = self._running.run(self._register(context, connection, checked, folder))
-        push_studio_url(context, version_url(connection, version))
+        version, is_news, owner = self._running.run(self._register(context, checked, folder))
         from ..storage.sources import is_remote
 
         path = str(checked["path"])
         path = path if "://" in path or is_remote(path) else str(folder / path)
-        self._lineage = TaskLineage(connection.workspace, [(path, self.kind)], [(version.id, self.kind)])
+        self._lineage = TaskLineage(owner, [(path, self.kind)], [(version.id, self.kind)])
         if is_news:
             self._announce(context, version)
         else:
@@ -102,14 +99,14 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         self._running.cancel()
 
     async def _register(
-        self, context: Context, connection: WorkspaceConnection, spec: dict[str, Any], folder: Path
-    ) -> tuple[AssetVersion, bool]:
-        from ..rest.client import WorkspaceClient
+        self, context: Context, spec: dict[str, Any], folder: Path
+    ) -> tuple[AssetVersion, bool, Workspace]:
+        """Return the version, whether it is news, and whose it is."""
         from ..task_run import TaskRun
         from ..versions.registration import Registration
 
-        async with WorkspaceClient(connection) as client:
-            return await Registration(
+        async with self.hook.client() as client:
+            version, is_news = await Registration(
                 client,
                 TaskRun(context),
                 self.kind,
@@ -118,6 +115,8 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
                 conn_id=self.storage_conn_id,
                 reuse_unchanged=self.if_unchanged == "reuse",
             ).run()
+            push_studio_url(context, version_url(client.connection, version))
+            return version, is_news, client.connection.workspace
 
     def _announce(self, context: Context, version: AssetVersion) -> None:
         if self.workspace is None or self._announced is None:

@@ -47,7 +47,7 @@ class ResourceOperator(WaitingOperator):
         return self._act(context)
 
     def _act(self, context: Context) -> dict[str, Any]:
-        resource, state, now = self._ask(lambda client: self._run(context, client))
+        resource, state, now = self.hook.ask(lambda client: self._run(context, client))
         return now or self._finish(context, lambda: self._wait(self._trigger(context, resource, state)))
 
     async def _run(self, context: Context, client: WorkspaceClient) -> tuple[Resource, str, dict[str, Any] | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..links import push_studio_url, resource_url
@@ -12,7 +11,7 @@ from .base import AzureMachineLearningBaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 
 class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
@@ -25,11 +24,19 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the version, or find the one that an earlier try made."""
-        connection = self.hook.get_workspace_connection()
-        body = asyncio.run(self._make(context, connection))
+        facts: dict[str, Any] = self.hook.ask(lambda client: self._make(context, client))
+        return facts
+
+    async def _make(self, context: Context, client: WorkspaceClient) -> dict[str, Any]:
+        from ..versions.sdk_registration import SdkVersion
+
+        def load() -> Any:
+            return self._load_entity(context, self._spec(), self.collection[:-1])
+
+        body = await SdkVersion(client, self.hook, TaskRun(context), self.collection, load).run()
         properties, system = body["properties"], body.get("systemData") or {}
         name, version = body["id"].split("/")[-3], body["id"].split("/")[-1]
-        url = resource_url(connection, f"{self.collection}/{name}/version/{version}")
+        url = resource_url(client.connection, f"{self.collection}/{name}/version/{version}")
         push_studio_url(context, url)
         return {
             "name": name,
@@ -41,13 +48,3 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
             "created_by": system.get("createdBy") or "",
             "studio_url": url,
         }
-
-    async def _make(self, context: Context, connection: WorkspaceConnection) -> dict[str, Any]:
-        from ..rest.client import WorkspaceClient
-        from ..versions.sdk_registration import SdkVersion
-
-        def load() -> Any:
-            return self._load_entity(context, self._spec(), self.collection[:-1])
-
-        async with WorkspaceClient(connection) as client:
-            return await SdkVersion(client, self.hook, TaskRun(context), self.collection, load).run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,10 @@ from ..triggers.base import found_or_raise
 from .base import AzureMachineLearningBaseOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from airflow.sdk import Context
 
-    from ..rest.client import WorkspaceClient
     from ..triggers.base import AzureMachineLearningTrigger
 
 log = logging.getLogger(__name__)
@@ -68,9 +66,9 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         :raises AzureMachineLearningError: what the trigger met instead; WaitTimeoutError if that is nothing in time.
         """
         if not self.deferrable:
-            return self._ask(trigger.wait, retry=False)
+            return self.hook.ask(trigger.wait, retry=False)
         try:
-            found = self._ask(trigger.look, retry=False)
+            found = self.hook.ask(trigger.look, retry=False)
         except TransientError as error:
             log.warning("%s Checking again.", error)
             found = None
@@ -103,19 +101,6 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
             limits.append((self.execution_timeout.total_seconds(), "execution_timeout"))
         seconds, name = min(limits)
         return f"{seconds:g} s ({name})"
-
-    def _ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]], *, retry: bool = True) -> Any:
-        """
-        Return what a question to the workspace is answered.
-
-        :param retry: whether requests are repeated when the service is busy.
-        """
-
-        async def ask() -> Any:
-            async with self.hook.client(retry=retry) as client:
-                return await question(client)
-
-        return asyncio.run(ask())
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Finish after the trigger fired; asset events are written here, where Airflow takes them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+    from ..rest.client import WorkspaceClient
 
 
 class AzureMachineLearningInvokeOnlineEndpointOperator(AzureMachineLearningBaseOperator):
@@ -71,7 +72,9 @@ class AzureMachineLearningInvokeOnlineEndpointOperator(AzureMachineLearningBaseO
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the request and return the answer."""
-        return asyncio.run(self._invoke(context, self._content()))
+        content = self._content()
+        answer: dict[str, Any] = self.hook.ask(lambda client: self._invoke(context, client, content))
+        return answer
 
     def _content(self) -> bytes:
         if not isinstance(self.request, str):
@@ -82,10 +85,9 @@ class AzureMachineLearningInvokeOnlineEndpointOperator(AzureMachineLearningBaseO
         except OSError as error:
             raise SpecError(f"The request's file {path} cannot be read: {error.strerror}.") from None
 
-    async def _invoke(self, context: Context, content: bytes) -> dict[str, Any]:
+    async def _invoke(self, context: Context, client: WorkspaceClient, content: bytes) -> dict[str, Any]:
         endpoint = Endpoint(endpoint_name=self.endpoint_name)
-        async with self.hook.client() as client:
-            push_studio_url(context, endpoint.url(client.connection))
-            answer = await score(client, endpoint, content, deployment_name=self.deployment_name, seconds=self.timeout)
+        push_studio_url(context, endpoint.url(client.connection))
+        answer = await score(client, endpoint, content, deployment_name=self.deployment_name, seconds=self.timeout)
         self.log.info("Deployment %s of the %s answered with %s.", answer["deployment"], endpoint, answer["status"])
         return answer

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
-    from ..connection import WorkspaceConnection
     from ..jobs.batch_invocation import BatchInvocation
     from ..jobs.submission import Submission
     from ..rest.bodies import Job
@@ -54,10 +53,7 @@ class JobOperator(WaitingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit the job, or find the one that an earlier try submitted; wait for it if that is wanted."""
-        connection = self.hook.get_workspace_connection()
-        job = asyncio.run(self._submit(context, connection))
-        push_studio_url(context, job.studio_url)
-        self._lineage = TaskLineage.of_job(connection.workspace, job.to_dict(), [])
+        job: Job = self.hook.ask(lambda client: self._submit(context, client))
         if not self.waiting:
             return job.to_dict()
         trigger = AzureMachineLearningJobTrigger(
@@ -68,12 +64,12 @@ class JobOperator(WaitingOperator):
         )
         return self._finish(context, lambda: self._wait(trigger))
 
-    async def _submit(self, context: Context, connection: WorkspaceConnection) -> Job:
-        from ..rest.client import WorkspaceClient
-
-        async with WorkspaceClient(connection) as client:
-            self._submission = self._submission_for(context, client)
-            return await self._submission.run()
+    async def _submit(self, context: Context, client: WorkspaceClient) -> Job:
+        self._submission = self._submission_for(context, client)
+        job = await self._submission.run()
+        push_studio_url(context, job.studio_url)
+        self._lineage = TaskLineage.of_job(client.connection.workspace, job.to_dict(), [])
+        return job
 
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
         memory = TaskRun(context).remember()
@@ -85,14 +81,14 @@ class JobOperator(WaitingOperator):
                 # The retry submits another, and two must not run.
                 TaskRun(context).remember(given_up=name)
                 self._cancel(name, memory["id"])
-            end = self._ask(lambda client: RunHistory(client).end_of_log(name))
+            end = self.hook.ask(lambda client: RunHistory(client).end_of_log(name))
             raise JobFailedError(
                 f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}", job=error.job
             ) from error
         except WaitTimeoutError:
             what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
             raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self._patience}; {what}.") from None
-        metrics, versions = self._ask(lambda client: _results(client, job, memory.get("outputs")))
+        metrics, versions = self.hook.ask(lambda client: _results(client, job, memory.get("outputs")))
         self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace
         self._lineage = TaskLineage.of_job(workspace, job, [version.id for version in versions])
@@ -103,7 +99,7 @@ class JobOperator(WaitingOperator):
     def _cancel(self, name: str, owner: str) -> bool:
         from ..jobs.submission import cancel_own_job
 
-        canceled: bool = self._ask(lambda client: cancel_own_job(client, name, owner))
+        canceled: bool = self.hook.ask(lambda client: cancel_own_job(client, name, owner))
         return canceled
 
     def on_kill(self) -> None:

@@ -203,12 +203,12 @@ class AzureMachineLearningTriggerScheduleOperator(AzureMachineLearningBaseOperat
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Trigger it, unless an earlier try of this task did."""
-        return asyncio.run(self._trigger(context))
+        facts: dict[str, Any] = self.hook.ask(lambda client: self._trigger(context, client))
+        return facts
 
-    async def _trigger(self, context: Context) -> dict[str, Any]:
-        async with self.hook.client() as client:
-            job_name = await self._job(TaskRun(context), client)
-            url = job_url(client.connection, job_name)
+    async def _trigger(self, context: Context, client: WorkspaceClient) -> dict[str, Any]:
+        job_name = await self._job(TaskRun(context), client)
+        url = job_url(client.connection, job_name)
         push_studio_url(context, url)
         return {"schedule_name": self.schedule_name, "job_name": job_name, "studio_url": url}
 

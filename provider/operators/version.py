@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...datasets.events import AssetVersion
     from ...datasets.workspace import Workspace
-    from ..connection import WorkspaceConnection
+    from ..rest.client import WorkspaceClient
 
 
 class ChangeVersionOperator(AzureMachineLearningBaseOperator):
@@ -64,38 +63,37 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         """Change the version; returns it as :meth:`AssetVersion.to_dict` gives it."""
         if self.kind not in (Kind.MODEL, Kind.DATA):
             raise SpecError(f"kind is {self.kind!r}; it can be 'model' or 'data'.")
-        connection = self.hook.get_workspace_connection()
-        version = asyncio.run(self._run(connection, TaskRun(context)))
-        push_studio_url(context, version_url(connection, version))
+        version, owner = self.hook.ask(lambda client: self._run(context, client))
         if TaskRun(context).remember().get("changed"):
-            self._announce_to_outlets(context, connection.workspace, [version])
+            self._announce_to_outlets(context, owner, [version])
         else:
             # An outlet makes an event when its task succeeds, also one that says nothing.
-            self.outlets = [outlet for outlet in self.outlets if outlet not in self._own_outlets(connection)]
-        return version.to_dict()
+            kind = Kind(self.kind)
+            own = (owner.asset(kind, self.asset_name), owner.alias(kind))
+            self.outlets = [outlet for outlet in self.outlets if outlet not in own]
+        return dict(version.to_dict())
 
-    def _own_outlets(self, connection: WorkspaceConnection) -> list[Any]:
-        owner, kind = connection.workspace, Kind(self.kind)
-        return [owner.asset(kind, self.asset_name), owner.alias(kind)]
+    async def _run(self, context: Context, client: WorkspaceClient) -> tuple[AssetVersion, Workspace]:
+        """Return the version as it is then, and whose it is."""
+        version = await self._changed(client, TaskRun(context))
+        push_studio_url(context, version_url(client.connection, version))
+        return version, client.connection.workspace
 
-    async def _run(self, connection: WorkspaceConnection, task_run: TaskRun) -> AssetVersion:
-        from ..rest.client import WorkspaceClient
-
+    async def _changed(self, client: WorkspaceClient, task_run: TaskRun) -> AssetVersion:
         kind = Kind(self.kind)
         path = (kind.collection, self.asset_name, "versions", str(self.version))
-        async with WorkspaceClient(connection) as client:
-            body = await client.get_resource(*path)
-            now = body["properties"]
-            wanted = self._change(now)
-            if all(now.get(key) == value for key, value in wanted.items()):
-                self.log.info("%s %s:%s is so already.", kind, self.asset_name, self.version)
-                return asset_version(kind, body)
-            # Remembered before: if the worker dies after the change, the retry must still announce it.
-            task_run.remember(changed=True)
-            # A stage beside a changed isArchived may contradict it; which counts is not known, so the SDK sends none.
-            unsent = {"provisioningState", "stage"} if "isArchived" in wanted else {"provisioningState"}
-            properties = {key: value for key, value in {**now, **wanted}.items() if key not in unsent}
-            answer = await client.change_resource("PUT", *path, json={"properties": properties})
+        body = await client.get_resource(*path)
+        now = body["properties"]
+        wanted = self._change(now)
+        if all(now.get(key) == value for key, value in wanted.items()):
+            self.log.info("%s %s:%s is so already.", kind, self.asset_name, self.version)
+            return asset_version(kind, body)
+        # Remembered before: if the worker dies after the change, the retry must still announce it.
+        task_run.remember(changed=True)
+        # A stage beside a changed isArchived may contradict it; which counts is not known, so the SDK sends none.
+        unsent = {"provisioningState", "stage"} if "isArchived" in wanted else {"provisioningState"}
+        properties = {key: value for key, value in {**now, **wanted}.items() if key not in unsent}
+        answer = await client.change_resource("PUT", *path, json={"properties": properties})
         self.log.info("Changed %s of %s %s:%s.", ", ".join(wanted), kind, self.asset_name, self.version)
         return asset_version(kind, answer.body)
 
