@@ -211,6 +211,7 @@ class AzureMachineLearningHook(BaseHook):
         :param what: as for :meth:`download`.
         :raises SpecError: it is in a datastore that is not of blobs or of ADLS Gen2.
         """
+
         async def find(client: WorkspaceClient) -> str:
             from .storage.places import find_place
 
