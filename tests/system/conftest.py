@@ -20,9 +20,9 @@ DAGS = HERE / "dags"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these tests go to one worker of pytest-xdist, which has the one Airflow."""
+    """All of these tests go to the one worker of pytest-xdist that has the Airflow, but for those with their own."""
     for item in items:
-        if item.path.is_relative_to(HERE):
+        if item.path.is_relative_to(HERE) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
@@ -58,6 +58,7 @@ def airflow(emulator: Emulator, event_queue: str) -> Iterator[StandaloneAirflow]
             **airflow_environment(emulator),
             "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
             "EVENT_QUEUE": event_queue,
+            "AZUREML_EVENT_QUEUE": event_queue,
         },
         connections={"azureml": emulator.connection},
         preload=["azure.ai.ml", "azure.ai.ml.entities", "azure.storage.blob", "airflow_provider_azureml.provider.sdk"],

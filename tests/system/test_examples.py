@@ -16,6 +16,8 @@ from timeline import Timeline
 
 from airflow_provider_azureml.emulator import Emulator
 
+from .conftest import Outsider
+
 DEMO = Path(__file__).parents[2] / "demo"
 
 
@@ -42,6 +44,15 @@ def test_the_waiting_dag_meets_the_job_and_the_version_that_somebody_else_made(p
     assert job["status"] == "Completed"
     assert (version["name"], version["version"]) == ("fraud", "2")
     assert version["tags"]["job"] == job["name"]
+
+
+def test_a_message_in_the_event_queue_makes_a_watcher_look_that_polls_each_quarter_of_an_hour(
+    played: StandaloneAirflow, outsider: Outsider
+) -> None:
+    played.rest.wait_for_dags("evaluate")
+    outsider.register_model("churn", "1")
+    played.rest.wait_for_run("evaluate", timeout=120)
+    assert results(played.rest, "evaluate", "evaluate") == ["churn:1"]
 
 
 def test_the_examples_notice_bytes_that_are_not_those_that_were_published(
