@@ -132,9 +132,17 @@ class BatchInvocation:
         return name if number == 1 else f"{name}-{number}"
 
     async def _find(self, number: int, invoked_at: float) -> Job | None:
-        """Return the job of an invocation whose answer was lost; None if there is none, also in lists that lag."""
-        while (job := await self._started(number, invoked_at)) is None:
-            if time.time() >= invoked_at + _LOOK_SECONDS:
+        """
+        Return the job of an invocation whose answer was lost; None if there is none, also in lists that lag.
+
+        One that bears no mark is taken at the end alone: until then another may appear that may be it as well.
+        """
+        while True:
+            is_last = time.time() >= invoked_at + _LOOK_SECONDS
+            job = await self._started(number, invoked_at, unmarked=is_last)
+            if job is not None:
+                break
+            if is_last:
                 return None
             await asyncio.sleep(_PAUSE)
         log.info("The invocation whose answer was lost started job %s.", job.name)
@@ -142,7 +150,7 @@ class BatchInvocation:
         self.task_run.remember(job=job.name)
         return job
 
-    async def _started(self, number: int, invoked_at: float) -> Job | None:
+    async def _started(self, number: int, invoked_at: float, *, unmarked: bool) -> Job | None:
         name, tag = self._own_name(number), self._tag(number)
         if job := await self.client.find_job(name):
             return job
@@ -165,9 +173,10 @@ class BatchInvocation:
                 f"nor the tags that were sent; any of {names} may be the job that it started. None is taken, and no "
                 "other is started."
             )
-        if possible:
-            log.warning("Job %s bears no mark of this task, but is the only one that can be its.", possible[0].name)
-        return next(iter(possible), None)
+        if not possible or not unmarked:
+            return None
+        log.warning("Job %s bears no mark of this task, but is the only one that can be its.", possible[0].name)
+        return possible[0]
 
     async def _wire(self, name: str, value: Any, side: str) -> dict[str, Any]:
         if side == "Input" and isinstance(value, _LITERALS):

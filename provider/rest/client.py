@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
+from ...datasets.events import parse_time
 from ...datasets.workspace import Kind
 from ..errors import NotFoundError, SpecError, TransientError
 from .api_versions import api_version
@@ -240,6 +241,27 @@ class WorkspaceClient:
         params = {"$orderBy": "createdtime desc", "listViewType": "ActiveOnly"} | ({"$top": str(top)} if top else {})
         async for body in self._list(_versions(kind, name), params):
             yield asset_version(kind, body)
+
+    async def find_newest(self, kind: Kind, name: str) -> AssetVersion | None:
+        """
+        Return the newest version that is not archived, or None if there is none.
+
+        A list may not show yet what was made a moment ago; the asset itself, read by its name, tells its latest
+        version. Whichever of the two was made later counts.
+        """
+        try:
+            listed = await anext(self.list_versions(kind, name, top=1), None)
+        except NotFoundError:
+            return None
+        asset = await self.find_resource(kind.collection, name) or {}
+        latest = (asset.get("properties") or {}).get("latestVersion")
+        if not latest or (listed and listed.version == latest):
+            return listed
+        body = await self.find_resource(kind.collection, name, "versions", str(latest)) or {}
+        if not body or body["properties"].get("isArchived"):
+            return listed
+        told = asset_version(kind, body)
+        return told if listed is None or parse_time(told.created_at) > parse_time(listed.created_at) else listed
 
     async def list_all_versions(self, kind: Kind, name: str) -> AsyncIterator[tuple[AssetVersion, bool]]:
         """

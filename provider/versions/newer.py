@@ -42,7 +42,7 @@ class NewVersions:
         """
         kind, name = Kind(fields["kind"]), fields["name"]
         if version is None:
-            newest = await _newest(client, kind, name)
+            newest = await client.find_newest(kind, name)
             return cls(**fields, since=newest.created_at if newest else "")
         try:
             return cls(**fields, since=(await client.get_version(kind, name, version)).created_at)

@@ -90,10 +90,7 @@ class Registration:
         if explicit := self.spec.get("version"):
             standing = await self._find(explicit)
         else:
-            try:
-                standing = await anext(self.client.list_versions(self.kind, self.spec["name"], top=1), None)
-            except NotFoundError:
-                return None
+            standing = await self.client.find_newest(self.kind, self.spec["name"])
         known = standing and standing.properties.get(CONTENT_PROPERTY)
         if not standing or not known or await checksum(source) != known:
             return None

@@ -148,7 +148,7 @@ def azureml_emulator_session(own_authority_only: Callable[[], Any]) -> Iterator[
 
     What passes here does not rest on the emulator's kindness.
     """
-    emulator = Emulator(unkind=os.environ.get("UNKIND") == "1", keep_answers=True)
+    emulator = Emulator(unkind=os.environ.get("UNKIND") != "0", keep_answers=True)
     asked.wanted = os.environ.get("AZURE_CALLS") == "1"
     with own_authority_only():
         emulator.start()
@@ -286,6 +286,12 @@ def ask(ws: Workspace, azureml_emulator: Any) -> Iterator[Callable[..., Any]]:
             azureml_emulator.configure(list_delay=lag)
 
     return run
+
+
+@pytest.fixture
+def lists_caught_up(azureml_emulator: Any) -> Callable[[], Any]:
+    """Let so much time pass, on the emulator's clock, that lists show all that was made so far."""
+    return lambda: azureml_emulator.advance(azureml_emulator.emulator.settings["list_delay"])
 
 
 @pytest.fixture

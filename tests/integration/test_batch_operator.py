@@ -54,6 +54,7 @@ def jobs(ask: Any) -> Any:
 
 @both_ways
 def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, deferrable):
+    azureml_emulator.configure(answers={"batch job keeps": "tags"})
     azureml_emulator.script_jobs([("Running", 0.3), "Completed"])
     runner = invoke(deferrable=deferrable)
     job = runner.run()
@@ -88,6 +89,7 @@ def test_a_retry_after_the_job_failed_starts_another(invoke, azureml_emulator, j
     assert len(jobs()) == 2
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("fault", [{"lose_answer": True}, {"reset": True}, {"status": 429, "retry_after": 1}])
 def test_an_answer_that_is_lost_or_refused_for_now_leaves_one_job(invoke, azureml_emulator, jobs, fault):
     azureml_emulator.script_jobs(["Completed"])

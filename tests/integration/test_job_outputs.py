@@ -20,8 +20,9 @@ told = pytest.mark.parametrize("told", ["run", "definition", "both", "neither"])
 
 
 @pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "_PAUSE", 0)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch, azureml_emulator: Any) -> None:
+    """Between the looks for a version; together they are as long as lists lag."""
+    monkeypatch.setattr(outputs, "_PAUSE", azureml_emulator.emulator.settings["list_delay"] / (outputs._LOOKS - 1))
 
 
 class TestWhatIsAnnounced:

@@ -200,9 +200,12 @@ class TestVersionSensors:
         later(lambda: register(kind=kind), "/fraud/versions")
         assert task(sensor, **{argument: "fraud"}, deferrable=True, **FAST).run()["version"] == "1"
 
-    def test_versions_newer_than_one_that_is_named_are_there_at_once(self, ws, task, register, sensor, kind, argument):
+    def test_versions_newer_than_one_that_is_named_are_there_at_once(
+        self, ws, task, register, lists_caught_up, sensor, kind, argument
+    ):
         for _ in range(3):
             register(kind=kind)
+        lists_caught_up()
         runner = task(sensor, **{argument: "fraud"}, workspace=ws, after_version="1", deferrable=True, **FAST)
         found = runner.run()
         assert found["version"] == "3"
@@ -239,6 +242,7 @@ class TestVersionSensors:
         runner.while_deferred = die
         with pytest.raises(KeyboardInterrupt):
             runner.run()
+        runner.while_deferred = lambda: None
         register(kind=kind)
         assert runner.run()["version"] == "2"
         runner.clear()

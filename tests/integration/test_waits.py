@@ -99,6 +99,7 @@ async def test_waits_of_all_kinds_hear_though_lists_are_short_late_and_mostly_of
 
 
 async def test_many_waits_cost_a_few_lists_and_not_a_read_each(workspace, azureml_emulator):
+    azureml_emulator.configure(page_size=50)  # as recorded: what lists cost depends on it
     azureml_emulator.script_jobs(["Running", ("Running", 3600)])
     names = [f"job-{n}" for n in range(100)]
     await workspace.submit(*names)

@@ -96,12 +96,16 @@ class Watched:
 class Triggerer:
     """Runs triggers with Airflow's own manager of shared streams, and stores events as its supervisor does."""
 
-    def __init__(self) -> None:
+    def __init__(self, lists_caught_up: Callable[[], Any]) -> None:
+        self.lists_caught_up = lists_caught_up
         self.manager = SharedStreamManager(log=structlog.get_logger())
         self.tasks: list[asyncio.Task[None]] = []
         self.stores_events = True
 
     def start(self, *watched: Watched) -> None:
+        """Start or restart watching; what was made before somebody watches for the first time was made long before."""
+        if not all(one.store.values for one in watched):
+            self.lists_caught_up()
         for one in watched:
             trigger = locate(one.path)(**json.loads(json.dumps(one.fields)))
             trigger.asset_state_store = one.store
@@ -149,8 +153,8 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
-async def triggerer() -> AsyncIterator[Triggerer]:
-    triggerer = Triggerer()
+async def triggerer(lists_caught_up: Callable[[], Any]) -> AsyncIterator[Triggerer]:
+    triggerer = Triggerer(lists_caught_up)
     yield triggerer
     await triggerer.stop()
 
@@ -173,6 +177,12 @@ def put(client: WorkspaceClient) -> Callable[..., Any]:
         await client.put_version(kind, name, str(version), body)
 
     return make
+
+
+@pytest.fixture
+def many_writes(azureml_emulator: Any) -> None:
+    """Hundreds of versions are made by many people: no one of them runs into ARM's limit of 200 writes at once."""
+    azureml_emulator.configure(limits={"writes": (1000, 100)})
 
 
 def asset(ws: Any, name: str = "fraud", kind: Kind = Kind.MODEL, **arguments: Any) -> Watched:
@@ -675,7 +685,7 @@ async def test_without_a_shared_stream_the_cursor_moves_too(ws, put, monkeypatch
 
 
 async def test_a_long_announcement_comes_in_events_of_a_hundred_in_order_and_a_kill_between_them_loses_none(
-    ws, triggerer, put, monkeypatch
+    ws, triggerer, put, many_writes, monkeypatch
 ):
     monkeypatch.setattr(watcher, "_SPACING", 0.5)
     one = asset(ws, start="all")
@@ -720,7 +730,10 @@ async def test_without_a_copy_an_unreadable_state_leads_to_repeating_and_never_t
     variables.clear()
     await put("fraud", 2)
     triggerer.start(one)
-    assert await one.next() == ["1", "2"]
+    told = await one.next()
+    if told == ["1"]:  # the list lagged
+        told += await one.next()
+    assert told == ["1", "2"]
 
 
 async def test_a_state_that_airflow_itself_cannot_read_does_not_stop_the_watcher(ws, triggerer, put, monkeypatch):
@@ -848,7 +861,8 @@ async def test_two_hundred_tagged_models_under_a_small_budget_all_get_their_turn
     many = [asset(ws, name=name, tags={"stage": "production"}) for name in names]
     for one in many:
         one.fields["poll_interval"] = 2.0
-    azureml_emulator.configure(throttle=True, limits={"reads": (60, 20)})
+    # The budget is for pages as long as those that were recorded.
+    azureml_emulator.configure(throttle=True, page_size=50, limits={"reads": (60, 20), "writes": (1000, 100)})
     azureml_emulator.clear_calls()
     try:
         triggerer.start(*many)
@@ -968,7 +982,9 @@ async def test_each_consumer_of_one_model_has_its_own_memory(ws, triggerer, put,
     assert await report.next() == ["2"]
 
 
-async def test_a_watcher_takes_little_memory_and_few_lines_of_log(ws, triggerer, put, azureml_emulator, capsys):
+async def test_a_watcher_takes_little_memory_and_few_lines_of_log(
+    ws, triggerer, put, many_writes, azureml_emulator, capsys
+):
     import gc
     import tracemalloc
 
