@@ -12,7 +12,6 @@ from .sign_in import METHODS, SignIn, sign_in_refused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
-
     from azure.core.credentials import TokenCredential
     from azure.core.credentials_async import AsyncTokenCredential
 

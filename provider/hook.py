@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from airflow.sdk import Connection
-
     from azure.ai.ml import MLClient
 
     from ..datasets.events import AssetVersion

@@ -129,10 +129,9 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
     :param noun: what is being made, for messages.
     :param connection: who asks; not needed where nothing is asked.
     """
-    from marshmallow import ValidationError
-
     from azure.ai.ml.exceptions import MlException
     from azure.core.exceptions import AzureError, HttpResponseError
+    from marshmallow import ValidationError
 
     try:
         yield
