@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..datasets.workspace import Registry
 from .errors import SpecError
 
 
@@ -29,6 +30,20 @@ def check_seconds(argument: str, value: Any, *, optional: bool = False) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         raise SpecError(f"{argument} is {value!r}; it can be a number of seconds above 0{', or None' * optional}.")
+
+
+def check_owner(what: type, workspace: Any) -> None:
+    """
+    Say that an operator or sensor is of what only a workspace has: jobs, computes, endpoints, schedules.
+
+    :param what: its class; ``takes_registry`` there says that registries have it too.
+    :raises SpecError: ``workspace`` is a registry, and it is.
+    """
+    if isinstance(workspace, Registry) and not getattr(what, "takes_registry", False):
+        raise SpecError(
+            f"workspace is registry {workspace.name!r}, and {what.__name__} needs a workspace: registries hold models, "
+            "data, environments and components, and nothing that runs."
+        )
 
 
 def is_template(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..datasets.workspace import Registry, Workspace
@@ -175,18 +175,29 @@ class WorkspaceConnection:
         """Who asks, for Azure: the same for all connections of one principal, whatever workspaces they point to."""
         return (self.cloud.authority, *self.sign_in.identity)
 
-    def check_workspace(self, workspace: Workspace | None) -> None:
+    def for_owner(self, owner: Workspace | Registry | None) -> WorkspaceConnection:
         """
-        Refuse to go on if a task is meant for another workspace than the connection's.
+        Return the connection to what a task's ``workspace=`` says.
 
-        :param workspace: what the task's ``workspace=`` says; None agrees with all.
-        :raises ConnectionConfigurationError: they differ. Its assets would announce what is elsewhere.
+        A registry is reached in the name of whoever a connection signs in, also one to a workspace.
+
+        :param owner: the workspace or registry; None: what the connection points to.
+        :raises ConnectionConfigurationError: the connection points to another one. Assets would announce what is
+            elsewhere.
         """
-        if workspace is not None and workspace != self.workspace:
+        if owner is None or owner == self.owner:
+            return self
+        if isinstance(owner, Registry):
+            if isinstance(self.owner, Workspace):
+                return replace(self, owner=owner)
             raise ConnectionConfigurationError(
-                f"workspace= names {workspace.id}, but connection {self.conn_id!r} points to {self.workspace.id}. "
-                "Use the connection of that workspace, or the Workspace of that connection. Nothing was changed."
+                f"workspace= names registry {owner.name!r}, but connection {self.conn_id!r} points to registry "
+                f"{self.owner.name!r}. Use another connection. Nothing was changed."
             )
+        raise ConnectionConfigurationError(
+            f"workspace= names {owner.id}, but connection {self.conn_id!r} points to {self.workspace.id}. "
+            "Use the connection of that workspace, or the Workspace of that connection. Nothing was changed."
+        )
 
     def sign_in_refused(self, error: Exception) -> AzureMachineLearningError:
         """Return the error for a sign-in that failed, of what azure-identity raised."""

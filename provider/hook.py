@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from ..datasets.workspace import Registry, Workspace
+from ..datasets.workspace import Registry
 from .connection import AZURE_CONN_TYPE, CONN_TYPE, DEFAULT_CONN_ID, WorkspaceConnection, azure_conn_id
 from .errors import AzureMachineLearningError, ConnectionConfigurationError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
     from ..datasets.events import AssetVersion
+    from ..datasets.workspace import Workspace
     from .rest.client import WorkspaceClient
     from .storage.download import Target
 
@@ -40,7 +41,8 @@ class AzureMachineLearningHook(BaseHook):
     Making one looks nothing up.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
-    :param workspace: refuse to work if the connection points to another one.
+    :param workspace: refuse to work if the connection points to another one. A registry is reached with a connection to
+        it, or in the name of whom a connection to any workspace signs in.
     """
 
     conn_name_attr = "conn_id"
@@ -48,7 +50,7 @@ class AzureMachineLearningHook(BaseHook):
     conn_type = CONN_TYPE
     hook_name = "Azure Machine Learning"
 
-    def __init__(self, conn_id: str = DEFAULT_CONN_ID, *, workspace: Workspace | None = None) -> None:
+    def __init__(self, conn_id: str = DEFAULT_CONN_ID, *, workspace: Workspace | Registry | None = None) -> None:
         super().__init__()
         self.conn_id = conn_id
         self.workspace = workspace
@@ -85,20 +87,18 @@ class AzureMachineLearningHook(BaseHook):
                 raise ConnectionConfigurationError(
                     f"Connection {each.conn_id!r} is of type {each.conn_type!r}, not {conn_type!r}."
                 )
-        found = WorkspaceConnection.from_airflow(connection, azure)
-        found.check_workspace(self.workspace)
-        return found
+        return WorkspaceConnection.from_airflow(connection, azure).for_owner(self.workspace)
 
     @contextlib.asynccontextmanager
     async def client(self, *, retry: bool = True) -> AsyncIterator[WorkspaceClient]:
         """
-        Give a client of the workspace, closed at the end.
+        Give a client of the workspace or registry, closed at the end.
 
         :param retry: whether requests are repeated when the service is busy; those who come again anyway say no.
         """
-        from .rest.client import WorkspaceClient
+        from .rest.registry_client import client_for
 
-        async with WorkspaceClient(await self.aget_workspace_connection(), retry=retry) as client:
+        async with client_for(await self.aget_workspace_connection(), retry=retry) as client:
             yield client
 
     def ask(self, question: Callable[[WorkspaceClient], Coroutine[Any, Any, Any]], *, retry: bool = True) -> Any:
@@ -128,12 +128,12 @@ class AzureMachineLearningHook(BaseHook):
 
         :param reader: on whose behalf it reads; readers take turns at the budget of reads (``rest/read_budget.py``).
         """
-        from .rest.client import WorkspaceClient
+        from .rest.registry_client import client_for
         from .rest.transport import shared_transport
 
         connection = await self.aget_workspace_connection()
         async with shared_transport(connection) as transport:
-            yield WorkspaceClient(connection, transport=transport, retry=False, reader=reader)
+            yield client_for(connection, transport=transport, retry=False, reader=reader)
 
     def get_conn(self) -> MLClient:
         """
@@ -192,14 +192,14 @@ class AzureMachineLearningHook(BaseHook):
 
     async def adownload(self, what: Any, target: Target, connection: WorkspaceConnection) -> list[str]:
         """Do the same in an event loop, to a target (``storage.download``)."""
-        from .rest.client import WorkspaceClient
+        from .rest.registry_client import client_for
         from .storage.container import Container
         from .storage.download import Download
         from .storage.places import find_place
 
-        async with WorkspaceClient(connection) as client:
+        async with client_for(connection) as client:
             place = await find_place(client, what)
-            async with Container(client, place.datastore) as container:
+            async with Container(client, place.datastore, secret=place.secret) as container:
                 return await Download(container, place.path, target, log=logging.getLogger(__name__)).run()
 
     def get_abfss_path(self, what: AssetVersion | dict[str, Any] | str) -> str:
@@ -209,7 +209,8 @@ class AzureMachineLearningHook(BaseHook):
         They bring their own credentials; the identity needs the role Storage Blob Data Reader.
 
         :param what: as for :meth:`download`.
-        :raises SpecError: it is in a datastore that is not of blobs or of ADLS Gen2.
+        :raises SpecError: it is in a datastore that is not of blobs or of ADLS Gen2, or in a registry, which gives its
+            storage's content out by signatures alone.
         """
 
         async def find(client: WorkspaceClient) -> str:
@@ -227,15 +228,12 @@ class AzureMachineLearningHook(BaseHook):
             return False, str(error)
 
     async def _read_owner(self) -> str:
-        from .rest.client import WorkspaceClient
-        from .rest.registry_client import RegistryClient
+        from .rest.registry_client import RegistryClient, client_for
 
-        connection = await self.aget_workspace_connection()
-        if isinstance(connection.owner, Registry):
-            async with RegistryClient(connection, registry=connection.owner, retry=False) as registry:
-                found = await registry.discover()
-            return f"Registry {found['registryName']} in {found['primaryRegion']} can be read."
-        async with WorkspaceClient(connection, retry=False) as client:
+        async with client_for(await self.aget_workspace_connection(), retry=False) as client:
+            if isinstance(client, RegistryClient):
+                found = await client.discover()
+                return f"Registry {found['registryName']} in {found['primaryRegion']} can be read."
             body = await client.get_workspace()
         return f"Workspace {body['name']} in {body.get('location')} can be read."
 
@@ -255,6 +253,10 @@ def _naming(conn_id: str) -> Iterator[None]:
 def _new_ml_client(connection: WorkspaceConnection, credential: Any) -> MLClient:
     from azure.ai.ml import MLClient
 
+    if isinstance(connection.owner, Registry):
+        return MLClient(
+            credential, registry_name=connection.owner.name, cloud=connection.cloud.sdk_name, show_progress=False
+        )
     workspace = connection.workspace
     return MLClient(
         credential,

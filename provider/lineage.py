@@ -26,13 +26,13 @@ class TaskLineage:
     """
     What one task run read and made.
 
-    :param workspace: where; it is the namespace of the datasets.
+    :param workspace: where, in which workspace or registry; it is the namespace of the datasets.
     :param inputs: URIs, or ids of versions, with the kind of asset that ``azureml:NAME:VERSION`` means there.
     :param outputs: the same.
     :param job: name and studio address of the AzureML job that did it, if one did.
     """
 
-    workspace: Workspace
+    workspace: Workspace | Registry
     inputs: list[tuple[str, Kind]] = field(default_factory=list)
     outputs: list[tuple[str, Kind]] = field(default_factory=list)
     job: tuple[str, str] | None = None
@@ -71,7 +71,7 @@ class TaskLineage:
         )
 
 
-def dataset(workspace: Workspace, uri: str, kind: Kind = Kind.DATA) -> Dataset:
+def dataset(workspace: Workspace | Registry, uri: str, kind: Kind = Kind.DATA) -> Dataset:
     """
     Return the OpenLineage dataset for what AzureML reads or writes.
 
@@ -82,7 +82,7 @@ def dataset(workspace: Workspace, uri: str, kind: Kind = Kind.DATA) -> Dataset:
     """
     from openlineage.client.event_v2 import Dataset
 
-    owner: Workspace | Registry = workspace
+    owner = workspace
     if match := _SHORT.fullmatch(uri):
         rest = f"{kind.collection}/{match[1]}/versions/{match[2]}"
     elif match := _IN_WORKSPACE.fullmatch(uri):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
-from ..datasets.workspace import Kind
+from ..datasets.workspace import Kind, Registry
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -42,6 +42,8 @@ def push_studio_url(context: Context, url: str) -> None:
 
 def version_url(connection: WorkspaceConnection, version: AssetVersion) -> str:
     """Return the page of a model or data version in studio. Source: the addresses that studio itself shows."""
+    if isinstance(connection.owner, Registry):
+        return resource_url(connection, f"{Kind(version.kind).collection}/{version.name}/version/{version.version}")
     path = (
         f"model/{version.name}:{version.version}"
         if version.kind == Kind.MODEL
@@ -57,9 +59,12 @@ def job_url(connection: WorkspaceConnection, name: str) -> str:
 
 def resource_url(connection: WorkspaceConnection, path: str) -> str:
     """
-    Return a page of the workspace in studio.
+    Return a page of the workspace or registry in studio.
 
-    :param path: what studio's addresses have between host and query.
+    :param path: what studio's addresses have between host, or registry, and query.
     """
     tenant = f"&tid={connection.tenant_id}" if connection.tenant_id else ""
+    if isinstance(connection.owner, Registry):
+        tenant = tenant.replace("&", "?")
+        return f"{connection.cloud.studio}/registries/{connection.owner.name}/{path}{tenant}"
     return f"{connection.cloud.studio}/{path}?wsid={connection.workspace.id}{tenant}"

@@ -10,6 +10,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ..provider.arguments import check_owner
 from ..provider.connection import DEFAULT_CONN_ID
 from ..provider.errors import JobFailedError, TransientError
 from ..provider.hook import AzureMachineLearningHook
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperatorLink, Context
 
-    from ..datasets.workspace import Workspace
+    from ..datasets.workspace import Registry, Workspace
     from ..provider.rest.client import WorkspaceClient
     from ..provider.triggers.base import AzureMachineLearningTrigger
 
@@ -48,10 +49,11 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         self,
         *,
         conn_id: str = DEFAULT_CONN_ID,
-        workspace: Workspace | None = None,
+        workspace: Workspace | Registry | None = None,
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        check_owner(type(self), workspace)
         super().__init__(**kwargs)
         if self.retry_policy is None:
             self.retry_policy = retry_policy()

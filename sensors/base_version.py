@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..datasets.events import AssetVersion, announce
+from ..datasets.workspace import Registry
 from ..provider.links import push_studio_url, version_url
 from ..provider.task_run import TaskRun
 from ..provider.triggers.version import AzureMachineLearningVersionTrigger
@@ -26,6 +27,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
     """
 
     kind: ClassVar[Kind]
+    takes_registry = True
 
     def __init__(
         self,
@@ -33,7 +35,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         asset_name: str,
         after_version: str | int | None = None,
         tags: dict[str, str] | None = None,
-        workspace: Workspace | None = None,
+        workspace: Workspace | Registry | None = None,
         **kwargs: Any,
     ) -> None:
         if workspace is not None and "{{" not in asset_name:
@@ -67,6 +69,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         return AzureMachineLearningVersionTrigger(
             conn_id=self.conn_id,
             wanted=TaskRun(context).remember()["wanted"],
+            registry=self.workspace.name if isinstance(self.workspace, Registry) else None,
             poll_interval=self.poke_interval,
         )
 

@@ -29,8 +29,8 @@ class AzureMachineLearningDataVersionSensor(VersionSensor):
     :param after_version: a version; None means the newest one of the moment. Templated.
     :param tags: tags that the version must have, with these values; it may have more. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param workspace: the identity of the workspace; with it, the task announces ``workspace.data(data_name)`` with all
-        new versions that it found.
+    :param workspace: the identity of the workspace or registry; with it, the task announces
+        ``workspace.data(data_name)`` with all new versions that it found.
     :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
     :return: the newest of the new versions, an :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
     :raises SpecError: ``after_version`` does not exist and is not a number.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.arm import Reply, ServiceError, created, modified, provider_error
+from ..core.arm import Reply, ServiceError, created, gateway_error, modified, provider_error
 from ..core.holders import Holder
 from ..core.store import Document
 from ..core.versions import visible
@@ -120,7 +120,11 @@ class Kind:
         document = exchange.service.store.get(self.containers(exchange.workspace), name)
         if document is None:
             raise self.missing(name, None)
-        return ok(self.shown(exchange, self.render_container(exchange.workspace, name, document)))
+        body = self.shown(exchange, self.render_container(exchange.workspace, name, document))
+        in_registry = exchange.workspace.segment == "registries"
+        if in_registry and self.segment == "data" and exchange.service.way("registry next data version") == "untold":
+            del body["properties"]["nextVersion"]
+        return ok(body)
 
     def _list_containers(self, exchange: Exchange) -> Reply:
         query = exchange.query
@@ -189,6 +193,8 @@ class Kind:
             self.check(exchange, name, version, sent)
         before = store.get(self.versions(holder, name), version)
         properties = self.complete(exchange, name, version, sent)
+        if before is not None and before.get("appears", 0.0) > exchange.now:
+            return self._put_again(exchange, name, version, before, properties)
         if before is not None:
             return self._change(exchange, name, version, before, properties)
         if holder.segment == "registries":
@@ -231,6 +237,8 @@ class Kind:
         before["properties"] = properties
         store.put(self.versions(holder, name), version, before)
         body = self.render_version(holder, name, version, before)
+        if holder.segment == "registries" and not same and exchange.service.way("registry update") == "accepted":
+            return self._operation(exchange, name, version)
         return self._created(exchange, body) if self.always_created else ok(self.shown(exchange, body))
 
     def _created(self, exchange: Exchange, body: dict[str, Any]) -> Reply:
@@ -242,26 +250,48 @@ class Kind:
         For other nouns it was not recorded, and what the SDK understands besides is the 201 of workspaces.
         """
         holder, service = exchange.workspace, exchange.service
-        deleted = service.store.get(f"{self.versions(holder, name)}/deleted", version)
+        self._refuse_deleted(exchange, name, version)
+        document = self.create(exchange, name, version, properties)
+        if self.segment not in ("data", "environments") and not service.turns.take("new in a registry"):
+            return self._created(exchange, self.render_version(holder, name, version, document))
+        return self.accepted(exchange, name, version)
+
+    def _refuse_deleted(self, exchange: Exchange, name: str, version: str) -> None:
+        holder = exchange.workspace
+        deleted = exchange.service.store.get(f"{self.versions(holder, name)}/deleted", version)
         if deleted is not None:
             asset = f"{holder.asset_id}/{self.segment}/{name}/versions/{version}"
             text = f"Asset {asset} was deleted at {deleted['at']}, it cannot be recreated."
             raise provider_error(400, f"{text} Please try again with a different version.")
-        document = self.create(exchange, name, version, properties)
-        if self.segment not in ("data", "environments") and not service.turns.take("new in a registry"):
-            return self._created(exchange, self.render_version(holder, name, version, document))
-        seconds = service.config.operation_seconds
-        document["appears"] = exchange.now + seconds
-        service.store.put(self.versions(holder, name), version, document)
-        body = (
-            {}
-            if self.segment == "environments"
-            else {"assetId": f"{holder.asset_id}/{self.segment}/{name}/versions/{version}"}
-        )
-        headers = {"x-ms-async-operation-timeout": "PT1H"}
-        return Reply(
-            202, None, {"Location": registry_operation(exchange, self.segment, f"{name}_{version}", body), **headers}
-        )
+
+    def refuse_again(self, exchange: Exchange, name: str, version: str) -> None:
+        """Refuse to import a version that a registry has, had, or is making."""
+        self._refuse_deleted(exchange, name, version)
+        if exchange.service.store.get(self.versions(exchange.workspace, name), version) is not None:
+            raise gateway_error(409, "Conflict", "Asset already exists.")
+
+    def accepted(self, exchange: Exchange, name: str, version: str) -> Reply:
+        """Let a version that has just been made be seen only once its operation has ended."""
+        store, where = exchange.service.store, self.versions(exchange.workspace, name)
+        appears = exchange.now + exchange.service.config.operation_seconds
+        store.update(where, version, lambda document: document.update(appears=appears))
+        return self._operation(exchange, name, version)
+
+    def _operation(self, exchange: Exchange, name: str, version: str) -> Reply:
+        asset = f"{exchange.workspace.asset_id}/{self.segment}/{name}/versions/{version}"
+        body = {} if self.segment == "environments" else {"assetId": asset}
+        url = registry_operation(exchange, self.segment, f"{name}_{version}", body)
+        return Reply(202, None, {"Location": url, "x-ms-async-operation-timeout": "PT1H"})
+
+    def _put_again(
+        self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties
+    ) -> Reply:
+        """Answer who asks for a version of a registry that is being made."""
+        if exchange.service.way("registry makes it already") == "conflict":
+            raise gateway_error(409, "Conflict", f"Asset {name}:{version} is being created.")
+        if before["properties"].get(self.path or "") != properties.get(self.path or ""):
+            raise provider_error(400, f"Value of property {self.path} for {name} cannot be replaced.")
+        return self._operation(exchange, name, version)
 
     def _delete_version(self, exchange: Exchange, name: str, version: str) -> Reply:
         holder, store = exchange.workspace, exchange.service.store

@@ -7,6 +7,7 @@ environments nothing was recorded: the paths are those of the SDK, the bodies th
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import secrets
 import uuid
@@ -18,9 +19,11 @@ from ..core.service import Service
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
+from .assets import Kind, Properties
 from .components import COMPONENTS
 from .data import DATA
 from .environments import ENVIRONMENTS
+from .job_outputs import place
 from .models import MODELS
 from .operations import begin
 
@@ -77,7 +80,9 @@ async def temporary_data_reference(exchange: Exchange, name: str, version: str) 
     segment = next((noun for noun in ("models", "data", "codes", "environments") if f"/{noun}/" in asset), "models")
     if exchange.service.store.get(f"{holder.key}/{segment}/{name}/versions", version) is not None:
         raise gateway_error(409, "Conflict", "Asset already exists.")
-    container = f"{holder.guid}-{secrets.token_hex(13)}"
+    same = exchange.service.way("registry upload place") == "same"
+    suffix = hashlib.sha256(asset.encode()).hexdigest()[:26] if same else secrets.token_hex(13)
+    container = f"{holder.guid}-{suffix}"
     await asyncio.to_thread(storage.create_container, container)
     return ok(_reference(exchange, container))
 
@@ -203,8 +208,8 @@ _SOURCE = re.compile(
 
 
 @route("POST", "{registry}/import")
-def import_asset(exchange: Exchange) -> Reply:
-    """Copy a workspace's asset, as models.share and data.share ask for it; the bytes stay where they are."""
+async def import_asset(exchange: Exchange) -> Reply:
+    """Copy a workspace's asset into the registry's storage, as models.share and data.share ask for it."""
     sent = exchange.json().get("properties") or {}
     source = _SOURCE.fullmatch(str(sent.get("sourceAssetId")))
     holder = next((one for one in exchange.service.holders.all() if source and one.guid == source[1]), None)
@@ -215,8 +220,29 @@ def import_asset(exchange: Exchange) -> Reply:
     if found is None:
         raise kind.missing(source[3], source[4])
     name, version = sent.get("destinationName") or source[3], sent.get("destinationVersion") or source[4]
-    kind.create(exchange, name, version, found["properties"])
-    return Reply(200)
+    kind.refuse_again(exchange, name, version)
+    properties = await _copied(exchange, holder, kind, found["properties"])
+    if exchange.service.way("registry import keeps") == "nothing":
+        properties |= {"tags": {}, "properties": {}, "description": None}
+    kind.create(exchange, name, version, properties)
+    if exchange.service.way("registry import") == "done":
+        return Reply(200)
+    return kind.accepted(exchange, name, version)
+
+
+async def _copied(exchange: Exchange, workspace: Holder, kind: Kind, properties: Properties) -> Properties:
+    """Return a workspace's version's properties with its files in the registry's storage."""
+    if kind.path is None:
+        return dict(properties)
+    storage = exchange.service.storage
+    target = f"{exchange.workspace.guid}-{secrets.token_hex(13)}"
+    await asyncio.to_thread(storage.create_container, target)
+    path = ""
+    if found := place(exchange.service, workspace, properties[kind.path]):
+        container, path = found
+        await asyncio.to_thread(storage.copy, container, path, target)
+    uri = f"https://{storage.account}.blob.core.windows.net/{target}/{path}"
+    return {**properties, kind.path: uri, "stage": "Development" if kind.segment == "models" else None}
 
 
 @route("POST", "{registry}/datarefs/{name}/versions/{version}")

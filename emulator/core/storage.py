@@ -10,12 +10,14 @@ import base64
 import hashlib
 import hmac
 import http.client
+import re
 import socket
 import ssl
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -91,6 +93,16 @@ class Storage:
     def upload(self, container: str, path: str, content: bytes) -> None:
         """Write one blob."""
         self._send("PUT", "blob", f"/{container}/{quote(path)}", {}, content, {"x-ms-blob-type": "BlockBlob"})
+
+    def copy(self, container: str, prefix: str, target: str) -> None:
+        """Copy the blobs whose names begin like this into another container, under their own names."""
+        query = {"restype": "container", "comp": "list", "prefix": prefix}
+        listed = self._send("GET", "blob", f"/{container}", query, allowed=(200,))
+        sas = self.account_sas(services="b", types="o", rights="r")
+        for name in map(unescape, re.findall(r"<Blob><Name>(.*?)</Name>", listed)):
+            source = f"https://127.0.0.1:{self._endpoints.blob}/{self.account}/{container}/{quote(name)}?{sas}"
+            path = f"/{target}/{quote(name)}"
+            self._send("PUT", "blob", path, {}, headers={"x-ms-copy-source": source}, allowed=(202,))
 
     def holds(self, container: str, prefix: str) -> bool:
         """Say whether there are blobs whose names begin like this."""

@@ -18,6 +18,18 @@ WAYS: dict[str, tuple[str, ...]] = {
     "batch job keeps": ("tags", "name", "display name", "name and tags", "nothing"),
     # Whether a second invocation with the same repeatability-request-id gives the first one's job.
     "repeatability": ("ignored", "honoured"),
+    # POST .../registries/R/import, what models.share and data.share send: done at once, or an operation (the SDK takes
+    # both), and whether the copy has the tags, description and properties of what it was made of.
+    "registry import": ("done", "accepted"),
+    "registry import keeps": ("tags", "nothing"),
+    # What a registry says of a version that is being made and cannot be seen yet, when it is asked for again.
+    "registry makes it already": ("conflict", "accepted"),
+    # Whether the place for an upload is the same one for the same version ("create or get", says the SDK's source).
+    "registry upload place": ("same", "new"),
+    # Whether a registry tells the next version of data: azure-ai-ml never asks.
+    "registry next data version": ("told", "untold"),
+    # PUT of a version that exists in a registry, with other tags: recorded is only the making.
+    "registry update": ("done", "accepted"),
 }
 
 

@@ -181,7 +181,7 @@ async def _probe(client: WorkspaceClient, store: Datastore) -> str:
 async def _read_registry(connection: WorkspaceConnection, registry: Registry) -> str:
     from ..rest.registry_client import RegistryClient
 
-    async with RegistryClient(connection, registry=registry, retry=False) as client:
+    async with RegistryClient(connection.for_owner(registry), retry=False) as client:
         found = await client.discover()
         await _read_assets(client, Kind.MODEL)
     return f"in {found.get('primaryRegion')}, models can be listed"

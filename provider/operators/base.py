@@ -12,6 +12,7 @@ from ...datasets.events import announce
 from ...datasets.uri import parse_asset_uri
 from ...datasets.workspace import Kind
 from .. import sdk
+from ..arguments import check_owner
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
 from ..links import AzureMachineLearningStudioLink
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from ...datasets.events import AssetVersion
-    from ...datasets.workspace import Workspace
+    from ...datasets.workspace import Registry, Workspace
     from ..lineage import TaskLineage
 
 # AzureML's ${{inputs.data}}, and the shell's ${#name}, whose {# Jinja takes for a comment.
@@ -37,8 +38,8 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     The base of the AzureML operators.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
-    :param workspace: the identity of the workspace, for asset events; the task refuses to run, before it changes
-        anything, when the connection points to another one.
+    :param workspace: the identity of the workspace (or registry, where AzureML has such a thing in registries), for
+        asset events; the task refuses to run, before it changes anything, when the connection points to another one.
     """
 
     template_fields: Sequence[str] = ("conn_id",)
@@ -56,12 +57,16 @@ class AzureMachineLearningBaseOperator(BaseOperator):
         Airflow knows the outlets of a mapped task only from here, and not what the mapped arguments will name; so they
         are the workspace's aliases. A DAG scheduled on an asset starts for what is announced through them too.
         """
+        check_owner(cls, kwargs.get("workspace"))
         if (workspace := kwargs.get("workspace")) is not None and cls.announces:
             aliases = [workspace.alias(kind) for kind in cls.announces]
             kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *aliases]
         return super().partial(**kwargs)
 
-    def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, workspace: Workspace | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, conn_id: str = DEFAULT_CONN_ID, workspace: Workspace | Registry | None = None, **kwargs: Any
+    ) -> None:
+        check_owner(type(self), workspace)
         super().__init__(**kwargs)
         if self.retry_policy is None:
             self.retry_policy = retry_policy()
@@ -103,7 +108,7 @@ class AzureMachineLearningBaseOperator(BaseOperator):
         """Return what the task read and made, if it knows; Airflow's OpenLineage provider asks when the task ends."""
         return self._lineage.for_openlineage() if self._lineage else None
 
-    def _drop_silent_outlets(self, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
+    def _drop_silent_outlets(self, owner: Workspace | Registry, versions: Iterable[AssetVersion]) -> None:
         """Take out the owner's models and data that got no version: an outlet makes an event though it says nothing."""
         made = {(version.kind, version.name) for version in versions}
 
@@ -115,7 +120,9 @@ class AzureMachineLearningBaseOperator(BaseOperator):
 
         self.outlets = [outlet for outlet in self.outlets if not is_silent(outlet)]
 
-    def _announce_to_outlets(self, context: Context, owner: Workspace, versions: Iterable[AssetVersion]) -> None:
+    def _announce_to_outlets(
+        self, context: Context, owner: Workspace | Registry, versions: Iterable[AssetVersion]
+    ) -> None:
         """Announce versions on those of the task's outlets that stand for them: the asset, or its workspace's alias."""
         of_asset: dict[str, list[AssetVersion]] = {}
         for version in versions:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import AssetAlias, Context
 
     from ...datasets.events import AssetVersion
-    from ...datasets.workspace import Kind, Workspace
+    from ...datasets.workspace import Kind, Registry, Workspace
 
 
 class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
@@ -38,12 +38,13 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
     """
 
     kind: ClassVar[Kind]
+    takes_registry = True
 
     def __init__(
         self,
         *,
         spec: Any,
-        workspace: Workspace | None = None,
+        workspace: Workspace | Registry | None = None,
         storage_conn_id: str | None = None,
         partition_by_version: bool = False,
         if_unchanged: Literal["new", "reuse"] = "new",
@@ -100,13 +101,13 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
 
     async def _register(
         self, context: Context, spec: dict[str, Any], folder: Path
-    ) -> tuple[AssetVersion, bool, Workspace]:
+    ) -> tuple[AssetVersion, bool, Workspace | Registry]:
         """Return the version, whether it is news, and whose it is."""
         from ..task_run import TaskRun
-        from ..versions.registration import Registration
+        from ..versions.registry_registration import registration_for
 
         async with self.hook.client() as client:
-            version, is_news = await Registration(
+            version, is_news = await registration_for(
                 client,
                 TaskRun(context),
                 self.kind,
@@ -116,7 +117,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
                 reuse_unchanged=self.if_unchanged == "reuse",
             ).run()
             push_studio_url(context, version_url(client.connection, version))
-            return version, is_news, client.connection.workspace
+            return version, is_news, client.connection.owner
 
     def _announce(self, context: Context, version: AssetVersion) -> None:
         if self.workspace is None or self._announced is None:
@@ -127,7 +128,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
             context["outlet_events"][self._announced].add_partitions(version.version)
 
 
-def _outlet(kind: Kind, spec: Any, workspace: Workspace | None) -> Asset | AssetAlias | None:
+def _outlet(kind: Kind, spec: Any, workspace: Workspace | Registry | None) -> Asset | AssetAlias | None:
     """Return the asset that a task will announce; the workspace's alias if its name is only known when it runs."""
     if workspace is None:
         return None

@@ -18,6 +18,7 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
     """Makes one version of what the SDK makes best, and returns it."""
 
     collection: ClassVar[Literal["environments", "components"]]
+    takes_registry = True
 
     def _spec(self) -> Any:
         raise NotImplementedError

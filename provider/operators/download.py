@@ -39,13 +39,15 @@ class AzureMachineLearningDownloadOperator(AzureMachineLearningBaseOperator):
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param storage_conn_id: the Airflow connection of the object store that ``to`` is in; its default if None.
         Templated.
-    :param workspace: the identity of the workspace; the task refuses to run when the connection points to another one.
+    :param workspace: the identity of the workspace or registry; the task refuses to run when the connection points to
+        another one.
     :return: a dict: ``path`` (the folder), ``files`` (how many).
     :raises SpecError: the source is none of these, or of another workspace.
     :raises NotFoundError: it does not exist, or holds nothing.
     :raises AzureMachineLearningError: Azure refused, or storage could not be reached.
     """
 
+    takes_registry = True
     template_fields: Sequence[str] = ("source", "to", "conn_id", "storage_conn_id")
 
     def __init__(self, *, source: Any, to: Any, storage_conn_id: str | None = None, **kwargs: Any) -> None:

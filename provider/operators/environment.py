@@ -34,6 +34,8 @@ class AzureMachineLearningCreateEnvironmentOperator(CreateSdkVersionOperator):
         azure-ai-ml ``Environment``; or a callable that returns one of them. Relative paths start at the DAG file's
         folder, or the YAML's. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
+    :param workspace: the identity of the workspace or registry; the task refuses to run when the connection points to
+        another one.
     :return: a dict: name, version, id, description, tags, created_at, created_by, studio_url.
     :raises SpecError: the SDK does not accept the spec; nothing was made.
     :raises AzureMachineLearningError: Azure refused.

@@ -35,8 +35,8 @@ class AzureMachineLearningRegisterModelOperator(CreateAssetVersionOperator):
         :class:`~airflow_provider_azureml.provider.operators.data.AzureMachineLearningCreateDataOperator`. Versions are
             positive integers. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param workspace: the identity of the workspace; with it, the task announces ``workspace.model(name)``, or
-        ``workspace.alias(Kind.MODEL)`` where the name is only known when the task runs.
+    :param workspace: the identity of the workspace or registry; with it, the task announces ``workspace.model(name)``,
+        or ``workspace.alias(Kind.MODEL)`` where the name is only known when the task runs.
     :param storage_conn_id: the Airflow connection of the object store that ``path`` is in; its default if None.
     :param partition_by_version: give the event the version as partition key. It then starts partitioned DAGs
         (``PartitionedAssetTimetable``), a run for each version, and no others.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ...datasets.events import AssetVersion
-    from ...datasets.workspace import Workspace
+    from ...datasets.workspace import Registry, Workspace
     from ..rest.client import WorkspaceClient
 
 
@@ -32,6 +32,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
     """
 
     template_fields: Sequence[str] = ("asset_name", "version", "conn_id")
+    takes_registry = True
     # Whether a consumer of the asset wants to be started by the change.
     is_news: ClassVar[bool] = True
     announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
@@ -42,7 +43,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         kind: Kind | str,
         asset_name: str,
         version: str | int,
-        workspace: Workspace | None = None,
+        workspace: Workspace | Registry | None = None,
         **kwargs: Any,
     ) -> None:
         if workspace is not None and self.is_news:
@@ -73,11 +74,11 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
             self.outlets = [outlet for outlet in self.outlets if outlet not in own]
         return dict(version.to_dict())
 
-    async def _run(self, context: Context, client: WorkspaceClient) -> tuple[AssetVersion, Workspace]:
+    async def _run(self, context: Context, client: WorkspaceClient) -> tuple[AssetVersion, Workspace | Registry]:
         """Return the version as it is then, and whose it is."""
         version = await self._changed(client, TaskRun(context))
         push_studio_url(context, version_url(client.connection, version))
-        return version, client.connection.workspace
+        return version, client.connection.owner
 
     async def _changed(self, client: WorkspaceClient, task_run: TaskRun) -> AssetVersion:
         kind = Kind(self.kind)
@@ -93,9 +94,9 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         # A stage beside a changed isArchived may contradict it; which counts is not known, so the SDK sends none.
         unsent = {"provisioningState", "stage"} if "isArchived" in wanted else {"provisioningState"}
         properties = {key: value for key, value in {**now, **wanted}.items() if key not in unsent}
-        answer = await client.change_resource("PUT", *path, json={"properties": properties})
+        version = await client.update_version(kind, self.asset_name, str(self.version), properties)
         self.log.info("Changed %s of %s %s:%s.", ", ".join(wanted), kind, self.asset_name, self.version)
-        return asset_version(kind, answer.body)
+        return version
 
 
 class AzureMachineLearningSetTagsOperator(ChangeVersionOperator):
@@ -122,7 +123,8 @@ class AzureMachineLearningSetTagsOperator(ChangeVersionOperator):
     :param version: the version. Templated.
     :param tags: name -> value; None removes the tag. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param workspace: the identity of the workspace; with it, the task announces the version if its tags changed.
+    :param workspace: the identity of the workspace or registry; with it, the task announces the version if its tags
+        changed.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
     :raises NotFoundError: there is no such version.
     :raises AzureMachineLearningError: Azure refused.
@@ -152,7 +154,8 @@ class AzureMachineLearningArchiveAssetOperator(ChangeVersionOperator):
     :param asset_name: the asset's name. Templated.
     :param version: the version. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param workspace: the identity of the workspace; the task refuses to run when the connection points to another one.
+    :param workspace: the identity of the workspace or registry; the task refuses to run when the connection points to
+        another one.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict; a model's ``stage`` is Archived.
     :raises NotFoundError: there is no such version.
     :raises AzureMachineLearningError: Azure refused.
@@ -175,7 +178,8 @@ class AzureMachineLearningRestoreAssetOperator(ChangeVersionOperator):
     :param asset_name: the asset's name. Templated.
     :param version: the version. Templated.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param workspace: the identity of the workspace; with it, the task announces the version if it was archived.
+    :param workspace: the identity of the workspace or registry; with it, the task announces the version if it was
+        archived.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
     :raises NotFoundError: there is no such version.
     :raises AzureMachineLearningError: Azure refused.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from ...datasets.events import AssetVersion
 from ...datasets.workspace import Kind
@@ -13,6 +14,7 @@ from .states import JobOutcome, job_outcome
 
 _TYPE_FIELD = {Kind.MODEL: "modelType", Kind.DATA: "dataType"}
 _URI_FIELD = {Kind.MODEL: "modelUri", Kind.DATA: "dataUri"}
+_BLOB = re.compile(r"(https://[^/?]+\.blob\.[^/?]+)/([^/?]+)(?:/([^?]*))?", re.IGNORECASE)
 _JOB_OUTPUT = re.compile(r"azureml://jobs/([^/]+)/outputs/", re.IGNORECASE)
 
 
@@ -174,6 +176,18 @@ class Job:
         return JobFailedError(
             f"AzureML job {self.name!r} is {self.status}. {reason} See {self.studio_url or self.id}", job=self.to_dict()
         )
+
+
+def blob_place(uri: str) -> tuple[str, str, str]:
+    """
+    Return account URL, container and path of a blob's or folder's address.
+
+    :raises ValueError: it is no ``https://ACCOUNT.blob.HOST/CONTAINER/...``.
+    """
+    match = _BLOB.fullmatch(uri)
+    if match is None:
+        raise ValueError(f"{uri.partition('?')[0]!r} is not the address of a blob.")
+    return match[1], match[2], unquote(match[3] or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,11 @@ class WorkspaceClient:
         answer = await self._send("PUT", _versions(kind, name, version), json=body, retry=False)
         return asset_version(kind, answer.body)
 
+    async def update_version(self, kind: Kind, name: str, version: str, properties: dict[str, Any]) -> AssetVersion:
+        """Change a version that exists to have these properties, and return it."""
+        body = {"properties": properties}
+        return asset_version(kind, (await self._send("PUT", _versions(kind, name, version), json=body)).body)
+
     # Jobs
 
     async def get_job(self, name: str) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...datasets.workspace import Registry
 from ..errors import (
     AuthenticationError,
     AzureMachineLearningError,
@@ -48,10 +49,11 @@ def refusal(
     if status == 403:
         return PermissionDeniedError(f"{what} Give {connection.sign_in.principal} {role_for(method, path, code)}.")
     if status == 404 and lacks_workspace(body, path):
-        return ConnectionConfigurationError(
-            f"{connection.who}: there is no workspace {connection.workspace.id} ({reason}) "
-            "Check subscription, resource group and workspace in the connection."
-        )
+        advice = "Check subscription, resource group and workspace in the connection."
+        owner = connection.owner
+        if isinstance(owner, Registry):
+            return ConnectionConfigurationError(f"{connection.who}: there is no registry {owner.name} ({reason})")
+        return ConnectionConfigurationError(f"{connection.who}: there is no workspace {owner.id} ({reason}) {advice}")
     if status == 404 and "InferencingClientCallFailed" not in error_codes(body):
         return NotFoundError(what)
     if status in (408, 429) or status >= 500:

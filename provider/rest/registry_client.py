@@ -1,35 +1,82 @@
-"""Reading an AzureML registry, which shares models and data between workspaces."""
+"""An AzureML registry, which shares models and data between workspaces: what it does differently from a workspace."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from ...datasets.workspace import Kind, Registry
+from ..errors import (
+    ConnectionConfigurationError,
+    NotFoundError,
+    ProvisioningFailedError,
+    RequestRefusedError,
+    TransientError,
+)
+from .bodies import Datastore, blob_place
 from .client import WorkspaceClient
+from .refusals import describe_error
 
 if TYPE_CHECKING:
-    from ...datasets.workspace import Registry
+    from ...datasets.events import AssetVersion
+    from ..connection import WorkspaceConnection
+    from .transport import Answer
+
+_LONGEST_OPERATION = 3600.0  # seconds; recorded: x-ms-async-operation-timeout PT1H
+_SECONDS_TO_APPEAR = 120.0
+_LONGEST_PAUSE = 10.0
+
+
+def client_for(connection: WorkspaceConnection, **options: Any) -> WorkspaceClient:
+    """
+    Return the client of what a connection points to, a workspace or a registry.
+
+    :param options: as for WorkspaceClient.
+    """
+    kind = RegistryClient if isinstance(connection.owner, Registry) else WorkspaceClient
+    return kind(connection, **options)
 
 
 class RegistryClient(WorkspaceClient):
     """
-    The models and data of a registry, read as those of a workspace are.
+    A registry, asked as a workspace is.
 
-    A registry is not found under Azure Resource Manager but through a discovery service, and answers at a host of its
-    region; its paths and bodies there are ARM's. Source: how azure-ai-ml finds and reads registries.
+    It is not found under Azure Resource Manager but through a discovery service, and answers at a host of its region;
+    its paths and bodies there are ARM's. What is made there is an operation that goes on after the answer. Source: how
+    azure-ai-ml finds, reads and fills registries; recorded are reading, and making data and environments.
 
-    :param registry: which registry; the connection tells the cloud and who asks.
+    :param connection: points to the registry (``WorkspaceConnection.for_owner``).
     :param options: as for WorkspaceClient.
     """
 
-    def __init__(self, *arguments: Any, registry: Registry, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._registry = registry
+    def __init__(self, connection: WorkspaceConnection, **options: Any) -> None:
+        super().__init__(connection, **options)
+        assert isinstance(connection.owner, Registry)
+        self.registry = connection.owner
         self._found: str | None = None
 
+    @classmethod
+    def beside(cls, client: WorkspaceClient, registry: Registry) -> RegistryClient:
+        """Return the client of a registry that asks in the name of another client, over its connections."""
+        if isinstance(client, cls) and client.registry == registry:
+            return client
+        return cls(client.connection.for_owner(registry), transport=client._transport, retry=client._retry)
+
     async def discover(self) -> dict[str, Any]:
-        """Return what the discovery service says of the registry: its regions and where it answers."""
+        """
+        Return what the discovery service says of the registry: its regions and where it answers.
+
+        :raises ConnectionConfigurationError: there is no such registry.
+        """
         discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
-        return await self.request("GET", f"{discovery}/{self._registry.name}/discovery")
+        try:
+            return await self.request("GET", f"{discovery}/{self.registry.name}/discovery")
+        except NotFoundError as error:
+            raise ConnectionConfigurationError(
+                f"There is no registry {self.registry.name!r}. Correct its name, or the connection's cloud. {error}"
+            ) from None
 
     def _api_version(self, path: str) -> str:  # noqa: ARG002
         return "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
@@ -40,6 +87,154 @@ class RegistryClient(WorkspaceClient):
             self._found = (
                 f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
                 f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"
-                f"/providers/Microsoft.MachineLearningServices/registries/{self._registry.name}"
+                f"/providers/Microsoft.MachineLearningServices/registries/{self.registry.name}"
             )
         return self._found
+
+    # Versions
+
+    async def get_next_version(self, kind: Kind, name: str) -> str:
+        """
+        Return the version after all that there are, archived ones too; ``"1"`` for a name that does not exist yet.
+
+        Of data assets in registries azure-ai-ml asks no next version but wants the user to name one. So what the
+        registry says is not relied on alone.
+        """
+        numbers = [0]
+        if container := await self.find_resource(kind.collection, name):
+            told = str((container.get("properties") or {}).get("nextVersion") or "")
+            numbers += [int(told) - 1] if told.isdecimal() else []
+        try:
+            async for version, _ in self.list_all_versions(kind, name):
+                numbers += [int(version.version)] if version.version.isdecimal() else []
+        except NotFoundError:
+            pass
+        return str(max(numbers) + 1)
+
+    async def put_version(self, kind: Kind, name: str, version: str, body: dict[str, Any]) -> AssetVersion:
+        """See WorkspaceClient. It returns once the registry shows the version, minutes later if need be."""
+        try:
+            return await self._put(kind, name, version, body, retry=False)
+        except RequestRefusedError as error:
+            if error.status != 409:
+                raise
+            # It exists, or is being made and cannot be seen yet: whoever calls looks.
+            raise TransientError(str(error), status=409) from None
+
+    async def update_version(self, kind: Kind, name: str, version: str, properties: dict[str, Any]) -> AssetVersion:
+        """See WorkspaceClient."""
+        return await self._put(kind, name, version, {"properties": properties}, retry=True)
+
+    async def _put(self, kind: Kind, name: str, version: str, body: dict[str, Any], *, retry: bool) -> AssetVersion:
+        answer = await self.change_resource("PUT", kind.collection, name, "versions", version, json=body, retry=retry)
+        await self._finish(answer)
+        return await self.wait_for_version(kind, name, version)
+
+    async def import_version(
+        self, collection: str, name: str, version: str, *, location: str, workspace_guid: str, source: tuple[str, str]
+    ) -> None:
+        """
+        Have the registry copy a version of a workspace, bytes and all, and wait for it.
+
+        Source: the ``share`` of azure-ai-ml's operations for models, data and environments. Not recorded.
+
+        :param collection: of what: ``models``, ``data``, ``environments``.
+        :param name: of the copy.
+        :param version: of the copy.
+        :param location: the workspace's region.
+        :param workspace_guid: the workspace's id for AzureML itself (``workspaceId``).
+        :param source: name and version there.
+        """
+        source_id = f"azureml://locations/{location}/workspaces/{workspace_guid}/{collection}/{source[0]}"
+        reference = {
+            "referenceType": "Id",
+            "destinationName": name,
+            "destinationVersion": version,
+            "sourceAssetId": f"{source_id}/versions/{source[1]}",
+        }
+        await self._finish(await self.change_resource("POST", "import", json={"properties": reference}, retry=False))
+
+    async def wait_for_version(self, kind: Kind, name: str, version: str) -> AssetVersion:
+        """
+        Return a version that was made a moment ago; the registry may not show it yet.
+
+        :raises TransientError: it did not appear.
+        """
+        deadline, pause = time.monotonic() + _SECONDS_TO_APPEAR, 0.5
+        while True:
+            try:
+                return await self.get_version(kind, name, version)
+            except NotFoundError as error:
+                if time.monotonic() + pause > deadline:
+                    raise TransientError(
+                        f"Registry {self.registry.name} took {kind} {name}:{version} but does not show it. {error}"
+                    ) from None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _finish(self, answer: Answer) -> None:
+        """
+        Wait until the operation that an answer began has ended.
+
+        Recorded: 202 with ``Location`` alone, which answers 202 until it is done, on another host.
+
+        :raises ProvisioningFailedError: it failed.
+        :raises TransientError: it takes longer than the registry itself allows.
+        """
+        url = answer.headers.get("azure-asyncoperation") or answer.headers.get("location")
+        if answer.status != 202 or url is None:
+            return
+        deadline, pause = time.monotonic() + _LONGEST_OPERATION, 0.5
+        while True:
+            answer = await self._transport.request("GET", url, retry=True, reader=self._reader)
+            status = str(answer.body.get("status") or "").lower() if isinstance(answer.body, dict) else ""
+            if status in ("failed", "canceled"):
+                reason = ": ".join(describe_error(answer.body))
+                raise ProvisioningFailedError(f"Registry {self.registry.name} did not make the version: {reason}")
+            if answer.status != 202 and status in ("", "succeeded"):
+                return
+            wait = float(answer.headers.get("retry-after") or pause)
+            if time.monotonic() + wait > deadline:
+                raise TransientError(f"Registry {self.registry.name} has not made the version within an hour.")
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    # The registry's storage
+
+    async def begin_upload(self, kind: Kind, name: str, version: str) -> tuple[Datastore, str] | None:
+        """
+        Return where to upload the files of a version to, with a signature; None if the version exists already.
+
+        The signature allows to read, write and list, and not to delete (recorded). Source: azure-ai-ml's
+        ``get_sas_uri_for_registry_asset``, of models, data and code alike.
+        """
+        body = {"assetId": self._asset_id(kind, name, version), "temporaryDataReferenceType": "TemporaryBlobReference"}
+        try:
+            answer = await self.change_resource("PUT", "tempdatarefs", name, "versions", version, json=body)
+        except RequestRefusedError as error:
+            if error.status != 409:
+                raise
+            return None
+        return self._datastore(answer)
+
+    async def begin_download(self, version: AssetVersion) -> tuple[Datastore, str | None]:
+        """
+        Return where the files of a version are, with a signature; None in its place if anybody may read them.
+
+        Source: azure-ai-ml's ``get_storage_details_for_registry_assets``, which it calls for models. Not recorded.
+        """
+        kind = Kind(version.kind)
+        body = {"assetId": self._asset_id(kind, version.name, version.version), "blobUri": version.path}
+        path = ("datarefs", version.name, "versions", version.version)
+        return self._datastore(await self.change_resource("POST", *path, json=body))
+
+    def _asset_id(self, kind: Kind, name: str, version: str) -> str:
+        return f"{self.registry.uri}/{kind.collection}/{quote(name)}/versions/{version}"
+
+    def _datastore(self, answer: Answer) -> tuple[Datastore, Any]:
+        reference = answer.body["blobReferenceForConsumption"]
+        signed = (reference.get("credential") or {}).get("sasUri")
+        uri, _, signature = str(signed or reference["blobUri"]).partition("?")
+        account_url, container, _ = blob_place(uri)
+        datastore = Datastore(f"registry {self.registry.name}", account_url, container, has_credentials=True)
+        return datastore, signature or None

@@ -16,7 +16,7 @@ from azure.storage.blob.aio import ContainerClient, ExponentialRetry
 from ..errors import NotFoundError, PermissionDeniedError, RequestRefusedError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from datetime import datetime
     from types import TracebackType
 
@@ -60,15 +60,23 @@ class Container:
 
     :param workspace: gives the secret, and the identity.
     :param datastore: whose container.
+    :param secret: gives the secret in the workspace's place; None from it: anybody may read the container.
     """
 
-    def __init__(self, workspace: WorkspaceClient, datastore: Datastore) -> None:
+    def __init__(
+        self,
+        workspace: WorkspaceClient,
+        datastore: Datastore,
+        *,
+        secret: Callable[[], Awaitable[str | None]] | None = None,
+    ) -> None:
         self._workspace = workspace
         self._datastore = datastore
         self._stack = AsyncExitStack()
         self._client: ContainerClient | None = None
         self._made = 0.0
         self._identity: Any = None
+        self._secret = secret
         self._reason = "" if datastore.has_credentials else "The datastore has no credentials"
         self._lock = asyncio.Lock()
 
@@ -101,6 +109,9 @@ class Container:
         self._made = time.monotonic()
 
     async def _credential(self) -> Any:
+        if self._secret is not None:
+            secret = await self._secret()
+            return AzureSasCredential(secret) if secret else None
         if not self._reason:
             try:
                 secret = await self._workspace.get_datastore_secret(self._datastore.name)
@@ -127,7 +138,7 @@ class Container:
             return {blob.name: blob async for blob in self._list(prefix)}
         except HttpResponseError as error:
             # An account may take no secrets, whatever the workspace keeps (AllowSharedKeyAccess: false).
-            if error.status_code not in (401, 403) or self._reason:
+            if error.status_code not in (401, 403) or self._reason or self._secret:
                 raise
             self._reason = f"Storage refused the datastore's secret ({_code(error)})"
             log.info("%s; the connection's own identity is tried.", self._reason)
@@ -215,6 +226,8 @@ class Container:
             advice = "If the role is there, a network rule of the account keeps this worker out. "
         else:
             advice = ""
+        if self._secret is not None:
+            return f"{advice}The registry's signature was refused: the registry may be closed to this worker's network."
         if not self._reason:
             return f"{advice}The workspace's credential of the datastore was refused: renew it there."
         who = self._workspace.connection.sign_in.principal

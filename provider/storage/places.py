@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...datasets.events import AssetVersion
-from ...datasets.workspace import Kind, Workspace
+from ...datasets.workspace import Kind, Registry, Workspace
 from ..errors import NotFoundError, SpecError
+from ..rest.bodies import Datastore, blob_place
+from ..rest.registry_client import RegistryClient
 
 if TYPE_CHECKING:
-    from ..rest.bodies import Datastore
+    from collections.abc import Awaitable, Callable
+
     from ..rest.client import WorkspaceClient
 
 _OWNER = (
@@ -25,6 +28,10 @@ _VERSION = re.compile(
     r"/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
     re.I,
 )
+_IN_REGISTRY = re.compile(
+    r"azureml://registries/(?P<registry>[^/]+)/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
+    re.I,
+)
 _ASSET = re.compile(r".*/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.I)
 # Where a job's own files are; source: JobOperations of azure-ai-ml, and the output `default` of recorded jobs.
 _ARTIFACTS = ("artifacts", "default")
@@ -34,17 +41,23 @@ _ARTIFACT_STORE = "workspaceartifactstore"
 @dataclass(frozen=True, slots=True)
 class Place:
     """
-    A path in a datastore of the workspace.
+    A path in a datastore of the workspace, or in a registry's storage.
 
     :param path: in the datastore's container, without a slash at its beginning.
+    :param secret: gives a signature for a registry's storage, each time a new one.
     """
 
     datastore: Datastore
     path: str
+    secret: Callable[[], Awaitable[str | None]] | None = None
 
     @property
     def abfss(self) -> str:
         """The path as pandas, polars, DuckDB and Spark read it in place, with credentials of their own."""
+        if self.secret is not None:
+            raise SpecError(
+                "It is in a registry, whose storage is read with the registry's signatures alone: download it."
+            )
         host = self.datastore.account_url.partition("://")[2].replace(".blob.", ".dfs.", 1)
         return f"abfss://{self.datastore.container}@{host}/{self.path}"
 
@@ -61,6 +74,8 @@ async def find_place(client: WorkspaceClient, what: Any) -> Place:
     :raises NotFoundError: it does not exist.
     """
     uri = _uri(what)
+    if match := _IN_REGISTRY.fullmatch(uri):
+        return await _of_registry(client, match)
     if match := _VERSION.fullmatch(uri):
         _check_owner(client, match["owner"], uri)
         kind = Kind.of_collection(match["collection"])
@@ -73,8 +88,9 @@ async def find_place(client: WorkspaceClient, what: Any) -> Place:
         _check_owner(client, match["owner"], uri)
         return await _of_job(client, match["job"], match["output"], match["path"])
     raise SpecError(
-        f"{uri!r} cannot be downloaded: give a version, its id (/subscriptions/.../versions/1), a datastore's path "
-        "(azureml://datastores/NAME/paths/...) or a job's output (azureml://jobs/NAME/outputs/OUTPUT)."
+        f"{uri!r} cannot be downloaded: give a version, its id (/subscriptions/.../versions/1 or "
+        "azureml://registries/.../versions/1), a datastore's path (azureml://datastores/NAME/paths/...) or a job's "
+        "output (azureml://jobs/NAME/outputs/OUTPUT)."
     )
 
 
@@ -85,7 +101,7 @@ def _uri(what: Any) -> str:
         except ValueError as error:
             raise SpecError(str(error)) from None
     if isinstance(what, AssetVersion):
-        return what.path or what.id
+        return what.id if _IN_REGISTRY.fullmatch(what.id) else what.path or what.id
     if not isinstance(what, str) or what in ("", "None"):
         raise SpecError(
             f"There is nothing to download: {what!r} is no version and no URI. Did the task before return it?"
@@ -97,6 +113,24 @@ def _check_owner(client: WorkspaceClient, owner: str, uri: str) -> None:
     here = client.connection.workspace
     if owner != "azureml://" and Workspace.from_id(owner) != here:
         raise SpecError(f"{uri} is of another workspace than connection {client.connection.conn_id!r} ({here.label}).")
+
+
+async def _of_registry(client: WorkspaceClient, match: re.Match[str]) -> Place:
+    kind = Kind.of_collection(match["collection"])
+    assert kind is not None
+    registry = RegistryClient.beside(client, Registry(match["registry"]))
+    version = await registry.get_version(kind, match["name"], match["version"])
+    try:
+        _, _, path = blob_place(version.path)
+    except ValueError as error:
+        raise SpecError(f"The files of {version.id} are not in the registry's storage: {error}") from None
+    datastore, first = await registry.begin_download(version)
+    signatures = [first]
+
+    async def secret() -> str | None:
+        return signatures.pop() if signatures else (await registry.begin_download(version))[1]
+
+    return Place(datastore, path, secret)
 
 
 async def _of_job(client: WorkspaceClient, name: str, output: str, path: str) -> Place:

@@ -55,6 +55,11 @@ class AzureMachineLearningTrigger(BaseTrigger):
     def _fields(self) -> dict[str, Any]:
         return {"conn_id": self.conn_id, "poll_interval": self.poll_interval, "deadline": self.deadline}
 
+    @property
+    def hook(self) -> AzureMachineLearningHook:
+        """The hook for what is looked at."""
+        return AzureMachineLearningHook(self.conn_id)
+
     @abstractmethod
     def question(self) -> Question:
         """Return what is waited for, and how a list would tell of it."""
@@ -76,7 +81,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
         """Do the same in the triggerer, in one plan with all who wait in the workspace."""
         from ..waiting.plan import plan_of_waits
 
-        connection = await AzureMachineLearningHook(self.conn_id).aget_workspace_connection()
+        connection = await self.hook.aget_workspace_connection()
         async with plan_of_waits(connection) as plan:
             looks = plan.wait(self.question(), lambda: self.look(plan.client), interval=self.poll_interval)
             return await self._in_time(looks)

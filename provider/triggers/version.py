@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...datasets.workspace import Kind
+from ...datasets.workspace import Kind, Registry
+from ..hook import AzureMachineLearningHook
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
@@ -19,16 +20,23 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
     Fires when there are new versions of one model or data asset.
 
     :param wanted: which, as :meth:`NewVersions.to_dict` gives it.
+    :param registry: the name of the registry that they are in; None: where the connection points to.
     """
 
-    def __init__(self, *, wanted: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, wanted: dict[str, Any], registry: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wanted = wanted
+        self.registry = registry
         self._mark: tuple[Any, ...] | None = None  # what the list of all assets said of this one last
         self._known: tuple[Any, ...] | None = None  # what it says as long as there is nothing new
 
     def _fields(self) -> dict[str, Any]:
-        return {**super()._fields(), "wanted": self.wanted}
+        return {**super()._fields(), "wanted": self.wanted, "registry": self.registry}
+
+    @property
+    def hook(self) -> AzureMachineLearningHook:
+        """The hook for what is looked at."""
+        return AzureMachineLearningHook(self.conn_id, workspace=Registry(self.registry) if self.registry else None)
 
     def question(self) -> Question:
         """Return what is waited for; the list of all models, or all data assets, tells each one's latest version."""

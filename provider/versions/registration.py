@@ -175,21 +175,30 @@ class Registration:
 
         :param content: the checksum of what was uploaded; it is kept with the version.
         """
-        spec = self.spec
-        if content:
-            spec = {**spec, "properties": {**spec.get("properties", {}), CONTENT_PROPERTY: content}}
-        body = asset_version_body(self.kind, spec, self._as_sdk_writes(uri), self.task_run.tags())
+        body = self._body(uri, content)
         if explicit := self.spec.get("version"):
             made = await self._put(explicit, body)
             return made or self._same_or_error(await self._existing(explicit), None)
-        version = await self.client.get_next_version(self.kind, self.spec["name"])
+        version = await self._next_version()
         while (made := await self._put(version, body)) is None:
-            log.info("Somebody else has just made version %s of %s; taking the next.", version, self.spec["name"])
-            following = await self.client.get_next_version(self.kind, self.spec["name"])
-            # What the service hands out may lag behind what it holds.
-            version = max(following, str(int(version) + 1), key=int)
+            log.info("Version %s of %s is taken; taking the next.", version, self.spec["name"])
+            version = await self._following(version)
         log.info("Registered %s %s:%s at %s.", self.kind, made.name, made.version, made.path)
         return made
+
+    async def _next_version(self) -> str:
+        return await self.client.get_next_version(self.kind, self.spec["name"])
+
+    async def _following(self, version: str) -> str:
+        """Return the next version but one that turned out to be taken: what the service hands out may lag behind."""
+        following = await self.client.get_next_version(self.kind, self.spec["name"])
+        return max(following, str(int(version) + 1), key=int)
+
+    def _body(self, uri: str, content: str) -> dict[str, Any]:
+        spec = self.spec
+        if content:
+            spec = {**spec, "properties": {**spec.get("properties", {}), CONTENT_PROPERTY: content}}
+        return asset_version_body(self.kind, spec, self._as_sdk_writes(uri), self.task_run.tags())
 
     def _as_sdk_writes(self, uri: str) -> str:
         """Return a path as azure-ai-ml sends it: of a model with its workspace, of a data asset as it is written."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import SpecError
+from ..errors import RequestRefusedError, SpecError, TransientError
 from ..sdk import quietly, sdk_errors
 from ..task_run import TASK_RUN_TAG, TaskRun
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
 
 log = logging.getLogger(__name__)
+
+_PATIENCE, _PAUSE = 600.0, 5.0  # seconds that a version which was asked for has to appear
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,17 @@ class SdkVersion:
         :raises AzureMachineLearningError: Azure refused.
         """
         memory = self.task_run.remember()
-        if (earlier := memory.get("version")) and (made := await self._find(*earlier)) and self._is_ours(made):
+        earlier = memory.get("version")
+        if earlier and (made := await self._find(*earlier)) and self._is_ours(made):
             log.info("An earlier try of this task made %s; it is used.", made["id"])
             return made
         entity = await asyncio.to_thread(self.load)
         if not entity.name or getattr(entity, "_is_anonymous", False):
             raise SpecError(f"The {self.collection[:-1]} needs a 'name'.")
         explicit = entity.version
-        version = str(explicit or await self._next_version(entity.name))
+        # The version that an earlier try asked for, though it cannot be seen: a registry may be making it.
+        asked = earlier[1] if earlier and earlier[0] == entity.name else None
+        version = str(explicit or asked or await self._next_version(entity.name))
         while existing := await self._find(entity.name, version):
             if explicit:
                 log.info("%s exists already; it is used as it is.", existing["id"])
@@ -64,10 +70,25 @@ class SdkVersion:
         entity.version = version
         _add_to_body(entity, self.task_run.tags(), spec_has_version=bool(explicit))
         self.task_run.remember(version=[entity.name, version])
-        await asyncio.to_thread(self._create, entity)
-        made = await self.client.get_resource(self.collection, entity.name, "versions", version)
+        made = await self._made(entity, version)
         log.info("Made %s.", made["id"])
         return made
+
+    async def _made(self, entity: Any, version: str) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            await asyncio.to_thread(self._create, entity)
+        except RequestRefusedError as error:
+            if error.status != 409:
+                raise
+            # A registry that is making what an earlier try asked for has it, and does not show it yet.
+            log.info("%s Looking for it.", error)
+        while True:
+            if made := await self._find(entity.name, version):
+                return made
+            if time.monotonic() > deadline:
+                raise TransientError(f"{self.collection[:-1]} {entity.name}:{version} was made and cannot be seen.")
+            await asyncio.sleep(_PAUSE)
 
     async def _find(self, name: str, version: str) -> dict[str, Any] | None:
         return await self.client.find_resource(self.collection, name, "versions", version)

@@ -95,12 +95,12 @@ class Plan:
     """
 
     def __init__(self, connection: WorkspaceConnection, transport: Any) -> None:
-        from ..rest.client import WorkspaceClient
+        from ..rest.registry_client import client_for
 
         reads: Any = SharedReads(transport)
         name = connection.owner.label
-        self.client: WorkspaceClient = WorkspaceClient(connection, transport=reads, retry=False, reader=f"waits {name}")
-        self._lists = WorkspaceClient(connection, transport=transport, retry=False, reader=f"lists {name}")
+        self.client: WorkspaceClient = client_for(connection, transport=reads, retry=False, reader=f"waits {name}")
+        self._lists = client_for(connection, transport=transport, retry=False, reader=f"lists {name}")
         self._tags = {"workspace": name}
         self._rosters: dict[Listing, Roster] = {}
         self._places: dict[tuple[Listing, str], _Place] = {}

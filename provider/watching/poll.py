@@ -99,7 +99,7 @@ class WorkspacePoll(SharedStreamProducer):
     def __init__(
         self, *, conn_id: str, owner: Workspace | Registry, kind: Kind, interval: float, event_queue: str | None
     ) -> None:
-        self._hook = AzureMachineLearningHook(conn_id, workspace=owner if isinstance(owner, Workspace) else None)
+        self._hook = AzureMachineLearningHook(conn_id, workspace=owner)
         self._owner = owner
         self._kind = kind
         self._interval = max(interval, setting("watch_least_interval"))
@@ -202,8 +202,7 @@ class WorkspacePoll(SharedStreamProducer):
 
     async def _connect(self) -> tuple[WorkspaceClient, WorkspaceClient]:
         """Return a client for this poll and one for the desk: each counts its pages."""
-        from ..rest.client import WorkspaceClient
-        from ..rest.registry_client import RegistryClient
+        from ..rest.registry_client import client_for
         from ..rest.transport import shared_transport
 
         connection = await self._hook.aget_workspace_connection()
@@ -215,9 +214,7 @@ class WorkspacePoll(SharedStreamProducer):
         reader = f"watch:{self._owner.uri}:{self._kind}"
 
         def client(reader: str) -> WorkspaceClient:
-            if isinstance(self._owner, Registry):
-                return RegistryClient(connection, transport=transport, retry=False, reader=reader, registry=self._owner)
-            return WorkspaceClient(connection, transport=transport, retry=False, reader=reader)
+            return client_for(connection, transport=transport, retry=False, reader=reader)
 
         # Two readers: a poll waits for no list that somebody asked the desk for.
         return client(reader), client(f"{reader}:lists")

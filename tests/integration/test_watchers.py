@@ -516,7 +516,7 @@ async def test_a_registrys_versions_are_announced_too(ws, triggerer, azureml_emu
     watched = watch(registry.asset(kind, "shared"), conn_id="azureml", start="all")
     one = Watched(watched)
     one.fields["poll_interval"] = 0.3
-    async with RegistryClient(connection, registry=registry) as client:
+    async with RegistryClient(connection.for_owner(registry)) as client:
         path = (kind.collection, "shared", "versions")
         words = {f"{kind}Type": "uri_folder", f"{kind}Uri": "https://account.blob.core.windows.net/c/path"}
         await client.change_resource("PUT", *path, "1", json={"properties": words})

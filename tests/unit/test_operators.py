@@ -8,14 +8,19 @@ from pydoc import locate
 import pytest
 from airflow.sdk import DAG, Asset
 
-from airflow_provider_azureml.datasets import Kind, Workspace
+from airflow_provider_azureml.datasets import Kind, Registry, Workspace
+from airflow_provider_azureml.provider.operators.compute import (
+    AzureMachineLearningCreateComputeResourceOperator as CreateCompute,
+)
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator
+from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator
 from airflow_provider_azureml.provider.rest.states import JobOutcome, job_outcome
 from airflow_provider_azureml.provider.triggers.base import found_or_raise
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 from airflow_provider_azureml.provider.triggers.version import AzureMachineLearningVersionTrigger
 from airflow_provider_azureml.sensors import AzureMachineLearningDataVersionSensor
+from airflow_provider_azureml.sensors import AzureMachineLearningJobSensor as JobSensor
 
 WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")
 
@@ -32,6 +37,13 @@ def test_the_asset_is_an_outlet_beside_the_users_own():
 def test_the_alias_is_the_outlet_where_the_name_comes_late(model):
     operator = AzureMachineLearningRegisterModelOperator(task_id="t", workspace=WS, model=model)
     assert operator.outlets == [WS.alias(Kind.MODEL)]
+
+
+@pytest.mark.parametrize("make", [CreateJob, CreateJob.partial, CreateCompute, JobSensor])
+def test_what_registries_do_not_have_is_refused_at_parse(make):
+    spec = {"job_name": "j"} if make is JobSensor else {"compute": {}} if make is CreateCompute else {"job": {}}
+    with pytest.raises(ValueError, match=r"registry 'company'.* needs a workspace"):
+        make(task_id="t", workspace=Registry("company"), **spec)
 
 
 def test_a_partition_key_needs_an_asset_that_is_known_at_parse():
