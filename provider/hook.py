@@ -251,6 +251,9 @@ def _naming(conn_id: str) -> Iterator[None]:
 
 
 def _new_ml_client(connection: WorkspaceConnection, credential: Any) -> MLClient:
+    from .sdk import load_sdk
+
+    load_sdk()
     from azure.ai.ml import MLClient
 
     if isinstance(connection.owner, Registry):
