@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGE := airflow_provider_azureml
 TESTS ?= tests
-WORKERS ?= logical
+WORKERS ?= auto
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
 .PHONY: help demo test check test-matrix bench hardship lint format surface docs architecture constraints azure-calls clean
@@ -35,13 +35,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo
 
-# All of it: the system tests share one Airflow and go to one worker, the others to those that are free.
+# All of it; tests/conftest.py says which worker of pytest-xdist gets what.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 # The inner loop: nothing that starts Airflow, and nothing that is marked as slow.
 check: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q -m 'not slow' --durations 5 --durations-min 2 tests/unit tests/integration
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'not slow' --durations 5 --durations-min 2 tests/unit tests/integration
 
 # Those that write a report, one after the other: each wants the machine for itself.
 BENCH ?= $(basename $(notdir $(shell grep -l '^import report' benchmarks/*.py)))

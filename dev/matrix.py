@@ -71,10 +71,10 @@ def run(kind: str, version: str, python: str) -> str:
     installed = install(kind, folder, python)
     if installed.returncode:
         return f"FAILED to install, exit status {installed.returncode}"
-    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-n", os.environ.get("WORKERS", "logical")]
+    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-n", os.environ.get("WORKERS", "auto")]
     azurite = VENV / "share/azurite/node_modules/azurite/dist/src/azurite.js"
     tested = subprocess.run(
-        [*command, "--dist", "loadgroup", "-p", "no:cacheprovider", *FLOORS],
+        [*command, "-p", "no:cacheprovider", *FLOORS],
         cwd=ROOT,
         env={**os.environ, "AZUREML_EMULATOR_AZURITE": str(azurite)},
         check=False,

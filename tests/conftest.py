@@ -9,8 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Before the first import of airflow, which reads its home then.
 _home = tempfile.mkdtemp(prefix="azureml-tests-")
@@ -18,6 +20,31 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = _home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+
+OWN_AIRFLOW = {"tests/system/test_topology.py"}
+
+
+class _ByFile(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "tests/system" if file.startswith("tests/system/") and file not in OWN_AIRFLOW else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give a file's tests to one worker, in their order, and all system tests to one, which has the one Airflow."""
+    config.option.loadscopereorder = False  # as they are collected
+    return _ByFile(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one worker more than there are cores: most tests wait now and then."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the system tests, which take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/system/"))
 
 
 @pytest.fixture(scope="session")

@@ -42,14 +42,12 @@ SLOW = {
 """Files whose tests mostly take seconds each, by `--durations`."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make check` leaves out; a file's tests go to one worker of pytest-xdist, in their order."""
+    """Mark what `make check` leaves out."""
     here = Path(__file__).parent
     for item in items:
         if not item.path.is_relative_to(here):
             continue
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if item.path.name in SLOW or "kill_at_each_call" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 

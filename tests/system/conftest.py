@@ -18,14 +18,6 @@ HERE = Path(__file__).parent
 DAGS = HERE / "dags"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these tests go to the one worker of pytest-xdist that has the Airflow, but for those with their own."""
-    for item in items:
-        if item.path.is_relative_to(HERE) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
-
-
 @pytest.fixture(scope="session")
 def emulator(own_authority_only: Callable[[], Any]) -> Iterator[Emulator]:
     emulator = Emulator(workspace_name="fraud-prod", resource_group="ml")

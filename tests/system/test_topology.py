@@ -22,7 +22,7 @@ from airflow_provider_azureml.emulator import Emulator
 from . import servers
 from .conftest import Outsider
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("topology")]  # it has an Airflow and an emulator of its own
+pytestmark = pytest.mark.slow
 
 COMPOSE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "dev" / "compose.yaml").read_text())
 SERVICES: dict[str, list[str]] = {
