@@ -19,7 +19,7 @@ _BEFORE = "import airflow.sdk.execution_time.task_runner, azure.identity, aiohtt
 _TIMED = _BEFORE + "began = time.process_time()\n{code}\nprint(json.dumps(time.process_time() - began))"
 WAYS = {
     "azure-ai-ml, as a script imports it": "import azure.ai.ml",
-    "this provider: garbage collector at rest": "from airflow_provider_azureml.provider.sdk import load_sdk; load_sdk()",
+    "this provider: garbage collector at rest": "from airflow_provider_azureml.provider import sdk; sdk.load_sdk()",
 }
 # Modules by what they are for; the last that fits counts.
 PARTS = {
