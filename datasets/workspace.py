@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _SUBSCRIPTION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RESOURCE_GROUP = re.compile(r"[-\w.()]{0,89}[-\w()]")
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9_-]{1,32}")
-_ASSET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+ASSET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+"""What the service takes as a name; `check_asset_name` says the source."""
 _ARM_ID = re.compile(
     r"(?:azureml:/)?/subscriptions/([^/]+)/resourcegroups/([^/]+)"
     r"(?:/providers/Microsoft\.MachineLearningServices)?/workspaces/([^/]+)/?",
@@ -36,6 +37,11 @@ class Kind(StrEnum):
         """The word for many of them in AzureML's ids and in ARM's paths: ``models``, ``data``, ``experiments``."""
         return "data" if self is Kind.DATA else f"{self}s"
 
+    @property
+    def noun(self) -> str:
+        """The word for one of them in a sentence: ``model``, ``data asset``, ``experiment``."""
+        return "data asset" if self is Kind.DATA else self.value
+
     @classmethod
     def of_collection(cls, collection: str) -> Kind | None:
         """Return the kind whose collection has this name in any case, or None."""
@@ -51,7 +57,7 @@ def check_asset_name(kind: Kind, name: object) -> str:
         characters, dashes, and underscores, with a limit of 255 characters"; models that MLflow registers may hold
         dots as well.
     """
-    if not isinstance(name, str) or not _ASSET_NAME.fullmatch(name):
+    if not isinstance(name, str) or not ASSET_NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is invalid as the name of an AzureML {kind} asset: use 1 to 255 of the characters "
             "A-Z a-z 0-9 _ - . and begin with a letter, a digit or _."

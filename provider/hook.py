@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .storage.download import Target
 
 
+log = logging.getLogger(__name__)
+
+
 class AzureMachineLearningHook(BaseHook):
     """
     The door to an AzureML workspace: the SDK's ``MLClient`` and this provider's asynchronous ``WorkspaceClient``.
@@ -200,7 +203,7 @@ class AzureMachineLearningHook(BaseHook):
         async with client_for(connection) as client:
             place = await find_place(client, what)
             async with Container(client, place.datastore, secret=place.secret) as container:
-                return await Download(container, place.path, target, log=logging.getLogger(__name__)).run()
+                return await Download(container, place.path, target, log=log).run()
 
     def get_abfss_path(self, what: AssetVersion | dict[str, Any] | str) -> str:
         """
@@ -244,10 +247,11 @@ def _naming(conn_id: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        log.debug("Connection %r.", conn_id, exc_info=True)
         raise ConnectionConfigurationError(
-            f"Airflow could not give connection {conn_id!r}: {error} "
+            f"Airflow could not give connection {conn_id!r}: {str(error).strip().rstrip('.')}. "
             "Add it in Admin > Connections or with `airflow connections add`, or correct the id."
-        ) from error
+        ) from None
 
 
 def _new_ml_client(connection: WorkspaceConnection, credential: Any) -> MLClient:

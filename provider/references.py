@@ -29,6 +29,7 @@ _NO_COMPUTE = ("local", "serverless")
 _AUTOML_DATA = ("training_data", "validation_data", "test_data")
 _NAME = re.compile(r"(?:azureml:)?([A-Za-z0-9_.-]+)")
 # AzureML itself looks for AzureML-...: its curated environments are not in the workspace.
+_NAME_AND_LABEL = re.compile(r"azureml:(?!AzureML-)([A-Za-z0-9_.-]+)@[A-Za-z0-9_.-]+")
 _NAME_AND_VERSION = re.compile(r"azureml:(?!AzureML-)([A-Za-z0-9_.-]+):([A-Za-z0-9_.-]+)")
 
 
@@ -36,8 +37,9 @@ async def check_references(client: WorkspaceClient, entity: Any, *, noun: str) -
     """
     Look for the computes, environments, components, data and models of the workspace that an SDK entity names.
 
-    AzureML itself takes most such jobs, and lets them fail minutes later. Names with ``@latest``, files, URLs and what
-    is in a registry are left to the SDK; so is what the connection's identity may not read.
+    AzureML itself takes most such jobs, and lets them fail minutes later. Of a name with a label (``@latest``) the name
+    is looked for. Files, URLs and what is in a registry are left to the SDK; so is what the connection's identity may
+    not read.
 
     :param noun: what refers to them, for messages: ``job``.
     :raises SpecError: one of them does not exist.
@@ -114,3 +116,5 @@ def _mapping(spec: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _version(collection: str, reference: Any) -> Iterator[tuple[str, ...]]:
     if isinstance(reference, str) and (match := _NAME_AND_VERSION.fullmatch(reference)):
         yield collection, match[1], "versions", match[2]
+    elif isinstance(reference, str) and (match := _NAME_AND_LABEL.fullmatch(reference)):
+        yield collection, match[1]

@@ -32,6 +32,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Around what it says of a missing asset, the SDK puts advice for users of its command line.
 _ADVICE = re.compile(r".*Details:\s*\(x\)\s*|\s*Resolutions:.*", re.DOTALL)
 
+# What Python says of a spec that lacks a key which an entity must have.
+_MISSING = re.compile(r"\w+\.__init__\(\) missing \d+ required (?:keyword-only|positional) arguments?: ")
+
 
 def load_sdk() -> None:
     """
@@ -113,13 +116,24 @@ def load_entity(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], A
     content, folder = load_spec(spec, noun=noun, folder=folder, render=render)
     try:
         text = yaml.safe_dump(content, sort_keys=False)
-    except yaml.YAMLError as error:
-        raise SpecError(f"The {noun} holds a value that YAML has no form for: {error}") from None
+    except yaml.YAMLError:
+        raise SpecError(f"The {noun} holds a value that YAML has no form for: {_no_yaml(content)}.") from None
     with quietly(), sdk_errors(noun):
         from azure.ai.ml.entities import _load_functions  # load_schedule is exported nowhere else
 
         load = getattr(_load_functions, f"load_{_loader(noun, content)}")
         return _based(load(io.StringIO(text), relative_origin=str(folder / name)), folder)
+
+
+def _no_yaml(value: Any, where: str = "") -> str:
+    """Return where in a spec a value is that YAML has no form for, and what it is."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, item in items:
+        try:
+            yaml.safe_dump(item)
+        except yaml.YAMLError:
+            return _no_yaml(item, f"{where}.{key}".strip("."))
+    return f"{where!r} is a Python object ({type(value).__name__})"
 
 
 def _loader(noun: str, content: dict[str, Any]) -> str:
@@ -207,6 +221,22 @@ def quietly() -> Iterator[None]:
             log.debug("azure-ai-ml: %s", text)
 
 
+def check_command(job: Any) -> None:
+    """
+    Say that a job's command names inputs that the job lacks: the SDK says so only once it has made the environment.
+
+    :raises SpecError: it does.
+    """
+    if type(job).__name__ not in ("Command", "CommandJob"):
+        return
+    with quietly(), sdk_errors("job"):
+        from azure.ai.ml.entities._job import _input_output_helpers as helpers
+
+        if check := getattr(helpers, "validate_inputs_for_command", None):  # it is not public
+            job = job._to_job() if type(job).__name__ == "Command" else job
+            check(job.command, job.inputs)
+
+
 def arm_body(operations: Any, entity: Any) -> dict[str, Any]:
     """
     Return the body that the SDK would send to make a deployment, after it has uploaded what the deployment needs.
@@ -266,6 +296,7 @@ def _text(error: Exception) -> str:
     text = _COLOURS.sub("", str(getattr(error, "message", None) or error))
     if isinstance(error, KeyError):
         text = f"{text} is missing or unknown."
+    text = _MISSING.sub("missing: ", text)
     found = [re.sub(r"\s*\n\s*", " ", line).strip() for line in _fields(text) or [_ADVICE.sub("", text)]]
     lines = list(dict.fromkeys(line for line in found if line))
     return "\n- ".join(["", *lines]) if len(lines) > 1 else "".join(lines) or type(error).__name__

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..datasets.workspace import Kind, check_asset_name
+from .arguments import NO_VALUE
 from .errors import SpecError
 
 _TYPES = {
@@ -46,6 +47,8 @@ def load_spec(spec: Any, *, noun: str, folder: Path, render: Callable[[Any], Any
         return load_spec(render(spec()), noun=noun, folder=folder, render=render)
     if isinstance(spec, Mapping):
         return dict(spec), folder
+    if spec is None or (isinstance(spec, str) and spec.strip() in ("", "None")):
+        raise SpecError(f"The {noun} is {spec!r}: {NO_VALUE}.")
     if isinstance(spec, (str, Path)):
         path = folder / spec
         try:
@@ -146,21 +149,31 @@ def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
     if checked["type"] not in _TYPES[kind]:
         raise SpecError(f"The {noun}'s type {checked['type']!r} is not one of {', '.join(_TYPES[kind])}.")
     if "version" in checked:
-        checked["version"] = _check_version(kind, str(checked["version"]))
+        checked["version"] = check_version(kind, checked["version"])
     for key in ("tags", "properties"):
         checked[key] = _check_texts(noun, key, checked.get(key) or {})
     return checked
 
 
-def _check_version(kind: Kind, version: str) -> str:
-    if kind is Kind.MODEL and not (version.isascii() and version.isdecimal() and int(version) > 0):
-        raise SpecError(f"{version!r} is invalid as the version of a model: AzureML takes positive integers only.")
-    if not _DATA_VERSION.fullmatch(version):
+def check_version(kind: Kind, version: Any) -> str:
+    """
+    Return the version of a data asset or model as text.
+
+    :raises SpecError: AzureML does not have such versions.
+    """
+    if version is None or (isinstance(version, str) and version.strip() in ("", "None")):
+        raise SpecError(f"The version is {version!r}: {NO_VALUE}.")
+    if isinstance(version, bool) or not isinstance(version, _SCALARS):
+        raise SpecError(f"The version is {_described(version)}; it can be text or a number.")
+    text = str(version)
+    if kind is Kind.MODEL and not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise SpecError(f"{text!r} is invalid as the version of a model: AzureML takes positive integers only.")
+    if not _DATA_VERSION.fullmatch(text):
         raise SpecError(
-            f"{version!r} is invalid as a version: use 1 to 30 of the characters A-Z a-z 0-9 _ - . "
+            f"{text!r} is invalid as a version: use 1 to 30 of the characters A-Z a-z 0-9 _ - . "
             "and begin with a letter, a digit or _."
         )
-    return version
+    return text
 
 
 def _check_values(noun: str, spec: dict[str, Any]) -> None:
@@ -174,6 +187,8 @@ def _check_values(noun: str, spec: dict[str, Any]) -> None:
                 json.dumps(value)
             except (TypeError, ValueError) as error:
                 raise SpecError(f"The {noun}'s {key} holds a value that is not JSON: {error}.") from None
+            if not isinstance(value, Mapping):
+                raise SpecError(f"The {noun}'s {key} must be a mapping, not {_described(value)}.")
 
 
 def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..provider.arguments import check_choice
 from ..provider.links import push_studio_url
+from ..provider.resources.seen import Seen
 from ..provider.triggers.resource import AzureMachineLearningResourceTrigger
 from .base import AzureMachineLearningBaseSensor
 
@@ -30,11 +31,15 @@ class ResourceSensor(AzureMachineLearningBaseSensor):
         super().__init__(**kwargs)
         check_choice("state", state, self.states)
         self.state = state
-        self._seen: set[str] = set()
+        self._seen = Seen()
 
     @abstractmethod
     def _resource(self) -> Resource:
         """Return what is waited for."""
+
+    @property
+    def _saw(self) -> str:
+        return self._seen.last
 
     async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
         check_choice("state", self.state, self.states)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..datasets.events import AssetVersion, announce
 from ..datasets.workspace import Registry
+from ..provider.arguments import check_name, check_owner, check_tags, is_template
+from ..provider.errors import TransientError
 from ..provider.links import push_studio_url, version_url
 from ..provider.task_run import TaskRun
 from ..provider.triggers.version import AzureMachineLearningVersionTrigger
@@ -38,11 +40,16 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         workspace: Workspace | Registry | None = None,
         **kwargs: Any,
     ) -> None:
-        if workspace is not None and "{{" not in asset_name:
+        check_owner(type(self), workspace)
+        check_name(self.kind.noun, asset_name, parsing=True)
+        if tags is not None:
+            check_tags(tags, parsing=True)
+        if workspace is not None and not is_template(asset_name):
             kwargs["outlets"] = [*(kwargs.get("outlets") or ()), workspace.asset(self.kind, asset_name)]
         super().__init__(workspace=workspace, **kwargs)
         self.after_version = after_version
         self.tags = tags
+        self._there = ""
 
     @property
     def _name(self) -> str:
@@ -52,23 +59,34 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         """Return what is waited for; decided once for all tries of this task run, so that a retry misses nothing."""
         from ..provider.versions.newer import NewVersions
 
+        check_name(self.kind.noun, self._name)
         task_run = TaskRun(context)
         if kept := task_run.remember().get("wanted"):
             return NewVersions(**kept)
         after = None if self.after_version in (None, "", "None") else str(self.after_version)
-        tags = {key: str(value) for key, value in (self.tags or {}).items()}
+        tags = check_tags(self.tags or {})
         wanted = await NewVersions.after(client, after, kind=self.kind.value, name=self._name, tags=tags)
         task_run.remember(wanted=wanted.to_dict())
         return wanted
 
     async def _look(self, context: Context, client: WorkspaceClient) -> list[dict[str, Any]] | None:
+        from ..provider.versions.newer import sight
+
         wanted = await self._wanted(context, client)
-        return [version.to_dict() for version in await wanted.look(client)] or None
+        newest, new = await wanted.examine(client)
+        self._there = sight(newest, new)
+        return [version.to_dict() for version in wanted.matching(new)] or None
+
+    @property
+    def _saw(self) -> str:
+        return self._there
 
     def _trigger(self, context: Context) -> AzureMachineLearningVersionTrigger:
+        if (wanted := TaskRun(context).remember().get("wanted")) is None:
+            raise TransientError(f"The service did not tell which versions of {self.kind} {self._name!r} there are.")
         return AzureMachineLearningVersionTrigger(
             conn_id=self.conn_id,
-            wanted=TaskRun(context).remember()["wanted"],
+            wanted=wanted,
             registry=self.workspace.name if isinstance(self.workspace, Registry) else None,
             poll_interval=self.poke_interval,
         )

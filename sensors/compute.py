@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..provider.arguments import check_name
 from ..provider.resources.compute import Compute
 from .base_resource import ResourceSensor
 
@@ -34,6 +35,7 @@ class AzureMachineLearningComputeSensor(ResourceSensor):
     states = Compute.states
 
     def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
+        check_name("compute", compute_name, parsing=True)
         super().__init__(**kwargs)
         self.compute_name = compute_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..provider.arguments import check_choice
+from ..provider.arguments import check_choice, check_name
 from ..provider.resources.endpoint import Endpoint
 from .base_resource import ResourceSensor
 
@@ -42,6 +42,9 @@ class AzureMachineLearningEndpointSensor(ResourceSensor):
     def __init__(
         self, *, endpoint_name: str, deployment_name: str | None = None, endpoint_type: str = "online", **kwargs: Any
     ) -> None:
+        check_name("endpoint", endpoint_name, parsing=True)
+        if deployment_name is not None:
+            check_name("deployment", deployment_name, parsing=True)
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..provider.arguments import check_flag, check_name, check_seconds
 from ..provider.jobs.check import NOT_RESPONDING_GRACE, Wait, check_job
 from ..provider.links import job_url, push_studio_url
 from ..provider.task_run import TaskRun
@@ -53,13 +54,21 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         not_responding_grace: float = NOT_RESPONDING_GRACE,
         **kwargs: Any,
     ) -> None:
+        check_name("job", job_name, parsing=True)
+        check_seconds("not_responding_grace", not_responding_grace)
+        check_flag("fail_on_paused", fail_on_paused)
         super().__init__(**kwargs)
         self.job_name = job_name
         self.fail_on_paused = fail_on_paused
         self.not_responding_grace = not_responding_grace
         self._seen = Wait(fail_on_paused, not_responding_grace)
 
+    @property
+    def _saw(self) -> str:
+        return self._seen.status
+
     async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+        check_name("job", self.job_name)
         push_studio_url(context, job_url(client.connection, self.job_name))
         remembered = TaskRun(context).remember().get("silent_since") if self.reschedule else None
         self._seen.silent_since = self._seen.silent_since or remembered

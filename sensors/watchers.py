@@ -12,6 +12,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from ..datasets.uri import parse_asset_uri
 from ..datasets.workspace import Kind, Registry, Workspace
+from ..provider.arguments import check_conn_id, check_tags
 from ..provider.rest.states import JobOutcome, job_outcome
 from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
 from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
@@ -76,7 +77,13 @@ def watch(
     :raises ValueError: an argument is wrong; Airflow shows it as the DAG's import error.
     """
     owner, kind, name = _identity(asset)
-    wanted = {str(key): str(value) for key, value in sorted((tags or {}).items())}
+    check_conn_id(conn_id)
+    wanted = {key: str(value) for key, value in sorted(check_tags(tags or {}).items())}
+    for value in (conn_id, *wanted.values()):
+        if "{{" in value or "{%" in value:
+            raise ValueError(
+                f"{value!r} is a template: a watched asset is none of a task, and nothing is rendered in it."
+            )
     _check(owner, kind, poll_interval, start, statuses, event_queue)
     if consumer is not None and not (isinstance(consumer, str) and _CONSUMER.fullmatch(consumer)):
         raise ValueError(f"consumer is {consumer!r}; it is 1 to 100 letters, digits, _, - and ., e.g. a DAG's id.")
@@ -127,21 +134,30 @@ def _check(
     statuses: Iterable[str] | None,
     event_queue: str | None,
 ) -> None:
-    if not isinstance(poll_interval, (int, float)) or poll_interval < _LEAST_INTERVAL:
+    number = isinstance(poll_interval, (int, float)) and not isinstance(poll_interval, bool)
+    if not number or not _LEAST_INTERVAL <= poll_interval < float("inf"):
         raise ValueError(f"poll_interval is {poll_interval!r}; it is {_LEAST_INTERVAL} seconds or more.")
     if start not in ("latest", "all"):
         raise ValueError(f"start is {start!r}; it is 'latest' or 'all'.")
     if statuses is not None and kind is not Kind.EXPERIMENT:
         raise ValueError("statuses are for experiments; a model or data version has none.")
+    if isinstance(statuses, str):
+        raise ValueError(f"statuses is {statuses!r}; it is a list, such as [{statuses!r}].")
     for status in statuses or ():
         if job_outcome(status) not in (JobOutcome.SUCCEEDED, JobOutcome.FAILED):
             raise ValueError(f"status {status!r} is not final; Completed, Failed, Canceled and NotResponding are.")
     if event_queue is not None:
-        if kind is Kind.DATA or isinstance(owner, Registry):
-            raise ValueError("event_queue does not help here: Event Grid has no event for data assets and registries.")
-        if not isinstance(event_queue, str) or not _QUEUE_URL.fullmatch(event_queue):
-            raise ValueError(
-                f"event_queue is {event_queue!r}; it looks like https://ACCOUNT.queue.core.windows.net/QUEUE."
-            )
-        if find_spec("azure.storage.queue") is None:
-            raise ValueError("event_queue needs azure-storage-queue: install airflow-provider-azureml[event-queue].")
+        _check_queue(owner, kind, event_queue)
+
+
+def _check_queue(owner: Workspace | Registry, kind: Kind, event_queue: str) -> None:
+    if kind is Kind.DATA or isinstance(owner, Registry):
+        raise ValueError("event_queue does not help here: Event Grid has no event for data assets and registries.")
+    if not isinstance(event_queue, str) or not _QUEUE_URL.fullmatch(event_queue):
+        shown, _, query = str(event_queue).partition("?")  # which may be a signature
+        raise ValueError(
+            f"event_queue is {shown + ('?...' if query else '')!r}; it looks like "
+            "https://ACCOUNT.queue.core.windows.net/QUEUE."
+        )
+    if find_spec("azure.storage.queue") is None:
+        raise ValueError("event_queue needs azure-storage-queue: install airflow-provider-azureml[event-queue].")

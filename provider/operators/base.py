@@ -12,7 +12,7 @@ from ...datasets.events import announce
 from ...datasets.uri import parse_asset_uri
 from ...datasets.workspace import Kind
 from .. import sdk
-from ..arguments import check_owner
+from ..arguments import check_conn_id, check_owner
 from ..connection import DEFAULT_CONN_ID
 from ..hook import AzureMachineLearningHook
 from ..links import AzureMachineLearningStudioLink
@@ -66,6 +66,7 @@ class AzureMachineLearningBaseOperator(BaseOperator):
     def __init__(
         self, *, conn_id: str = DEFAULT_CONN_ID, workspace: Workspace | Registry | None = None, **kwargs: Any
     ) -> None:
+        check_conn_id(conn_id)
         check_owner(type(self), workspace)
         super().__init__(**kwargs)
         if self.retry_policy is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import Asset
 
 from ...datasets.events import announce
+from ..arguments import check_choice, check_owner
 from ..interruptible import Interruptible
 from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
@@ -50,8 +51,8 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         if_unchanged: Literal["new", "reuse"] = "new",
         **kwargs: Any,
     ) -> None:
-        if if_unchanged not in ("new", "reuse"):
-            raise ValueError(f"if_unchanged is {if_unchanged!r}; it can be 'new' or 'reuse'.")
+        check_choice("if_unchanged", if_unchanged, ("new", "reuse"))
+        check_owner(type(self), workspace)
         # The whole asset as outlet, at parse: only so does Airflow's asset graph show this task as its producer.
         self._announced = _outlet(self.kind, spec, workspace)
         if workspace is not None and workspace.alias(self.kind) in (kwargs.get("outlets") or ()):
@@ -76,7 +77,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         """Make the version; returns it as :meth:`AssetVersion.to_dict` gives it."""
         spec, folder = load_spec(
             self._spec(),
-            noun=str(self.kind),
+            noun=self.kind.noun,
             folder=self._dag_folder,
             render=lambda value: self.render_template(value, context),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
-from ..arguments import check_seconds
+from ..arguments import check_flag, check_seconds
 from ..errors import TransientError
 from ..triggers.base import found_or_raise
 from .base import AzureMachineLearningBaseOperator
@@ -48,6 +48,8 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
+        check_flag("waiting", waiting)
+        check_flag("deferrable", deferrable, optional=True)
         super().__init__(**kwargs)
         self.waiting = waiting
         self.deferrable = (

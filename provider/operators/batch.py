@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import sdk
+from ..arguments import check_name
+from ..errors import SpecError
 from ..task_run import TaskRun
 from .job import JobOperator
 
@@ -67,7 +69,10 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_name("endpoint", endpoint_name, parsing=True)
         self.endpoint_name = endpoint_name
+        if deployment_name is not None:
+            check_name("deployment", deployment_name, parsing=True)
         self.deployment_name = deployment_name
         self.inputs = sdk.plain_inputs(inputs)
         self.outputs = sdk.plain_inputs(outputs)
@@ -79,4 +84,7 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
         endpoint = Endpoint(
             endpoint_name=self.endpoint_name, endpoint_type="batch", deployment_name=self.deployment_name
         )
+        for side, given in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if given is not None and not isinstance(given, dict):
+                raise SpecError(f"{side} must be a mapping of name to value, not {given!r}. Nothing was started.")
         return BatchInvocation(client, TaskRun(context), endpoint, self.inputs or {}, self.outputs or {})

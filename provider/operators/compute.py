@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
+from ..arguments import check_name
 from ..errors import RequestRefusedError, SpecError
 from ..resources.compute import Compute
 from ..rest.states import same_state
@@ -79,6 +80,7 @@ class AzureMachineLearningDeleteComputeResourceOperator(DeleteResourceOperator):
     template_fields: Sequence[str] = ("compute_name", "conn_id")
 
     def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
+        check_name("compute", compute_name, parsing=True)
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
@@ -94,6 +96,7 @@ class SwitchComputeOperator(ResourceOperator):
     under_way: ClassVar[str]
 
     def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
+        check_name("compute", compute_name, parsing=True)
         super().__init__(**kwargs)
         self.compute_name = compute_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
-from ..arguments import check_choice
+from ..arguments import check_choice, check_name
 from ..errors import SpecError
 from ..resources.endpoint import ENDPOINT_TYPES, Endpoint, EndpointType
 from .base_resource import CreateResourceOperator, DeleteResourceOperator, DeployResourceOperator
@@ -150,11 +150,17 @@ class AzureMachineLearningDeleteEndpointOperator(DeleteResourceOperator):
     ) -> None:
         super().__init__(**kwargs)
         check_choice("endpoint_type", endpoint_type, ENDPOINT_TYPES)
+        check_name("endpoint", endpoint_name, parsing=True)
+        if deployment_name is not None:
+            check_name("deployment", deployment_name, parsing=True)
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name
+        self._of_deployment = deployment_name is not None
         self.endpoint_type = endpoint_type
 
     def _resource(self) -> Endpoint:
+        if self._of_deployment:  # a template that found nothing must not make it the whole endpoint
+            check_name("deployment", self.deployment_name)
         return Endpoint(
             endpoint_name=self.endpoint_name,
             endpoint_type=self.endpoint_type,

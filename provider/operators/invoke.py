@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import check_seconds
+from ..arguments import NO_VALUE, check_name, check_seconds
 from ..errors import SpecError
 from ..links import push_studio_url
 from ..resources.endpoint import Endpoint
@@ -65,6 +65,9 @@ class AzureMachineLearningInvokeOnlineEndpointOperator(AzureMachineLearningBaseO
     ) -> None:
         super().__init__(**kwargs)
         check_seconds("timeout", timeout)
+        check_name("endpoint", endpoint_name, parsing=True)
+        if deployment_name is not None:
+            check_name("deployment", deployment_name, parsing=True)
         self.endpoint_name = endpoint_name
         self.request = request
         self.deployment_name = deployment_name
@@ -77,8 +80,13 @@ class AzureMachineLearningInvokeOnlineEndpointOperator(AzureMachineLearningBaseO
         return answer
 
     def _content(self) -> bytes:
+        if self.request in (None, "", "None"):
+            raise SpecError(f"The request is {self.request!r}: {NO_VALUE}.")
         if not isinstance(self.request, str):
-            return json.dumps(self.request).encode()
+            try:
+                return json.dumps(self.request).encode()
+            except (TypeError, ValueError) as error:
+                raise SpecError(f"The request holds a value that is not JSON: {error}.") from None
         path = self._dag_folder / self.request
         try:
             return path.read_bytes()

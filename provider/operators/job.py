@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...datasets.workspace import Kind
 from .. import sdk
+from ..arguments import check_name, check_owner, check_seconds
 from ..errors import JobFailedError, WaitTimeoutError
 from ..jobs.check import NOT_RESPONDING_GRACE
 from ..lineage import TaskLineage
@@ -18,6 +19,7 @@ from ..rest.run_history import RunHistory
 from ..rest.states import job_outcome
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
+from ..versions.limits import check_tag_limits
 from .base_waiting import WaitingOperator
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class JobOperator(WaitingOperator):
     """
 
     def __init__(self, *, not_responding_grace: float = NOT_RESPONDING_GRACE, **kwargs: Any) -> None:
+        check_seconds("not_responding_grace", not_responding_grace)
         super().__init__(**kwargs)
         self.not_responding_grace = not_responding_grace
         self._submission: Submission | BatchInvocation | None = None
@@ -84,7 +87,7 @@ class JobOperator(WaitingOperator):
             end = self.hook.ask(lambda client: RunHistory(client).end_of_log(name))
             raise JobFailedError(
                 f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}", job=error.job
-            ) from error
+            ) from None
         except WaitTimeoutError:
             what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
             raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self._patience}; {what}.") from None
@@ -190,6 +193,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
 
     def __init__(self, *, job: Any, waiting: bool = False, workspace: Workspace | None = None, **kwargs: Any) -> None:
+        check_owner(type(self), workspace)
         # Without waiting nothing is known of its outputs, and an outlet would say that they are there.
         if workspace is not None and waiting:
             outlets = kwargs.get("outlets") or ()
@@ -204,7 +208,12 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         return Submission(client, self.hook, TaskRun(context), lambda: self._load(context))
 
     def _load(self, context: Context) -> Any:
-        return self._load_entity(context, self.job, "job")
+        entity = self._load_entity(context, self.job, "job")
+        if entity.name:
+            check_name("job", entity.name)
+        check_tag_limits("This job", entity.tags or {})
+        sdk.check_command(entity)
+        return entity
 
 
 def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
@@ -212,7 +221,8 @@ def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
     if not isinstance(spec, dict):
         return [workspace.alias(Kind.MODEL), workspace.alias(Kind.DATA)]
     found: list[Asset | AssetAlias] = []
-    for output in (spec.get("outputs") or {}).values():
+    outputs = spec.get("outputs")
+    for output in outputs.values() if isinstance(outputs, dict) else ():  # the SDK says what is wrong
         if isinstance(output, dict) and isinstance(name := output.get("name"), str):
             kind = kind_of_type(output.get("type"))
             found.append(workspace.alias(kind) if "{{" in name or "{%" in name else workspace.asset(kind, name))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
+from ..arguments import check_name
 from ..errors import SpecError, TransientError
 from ..links import job_url, push_studio_url
 from ..resources.base import PROVISIONED
@@ -91,6 +92,7 @@ class SwitchScheduleOperator(ResourceOperator):
     enabled: ClassVar[bool]
 
     def __init__(self, *, schedule_name: str, **kwargs: Any) -> None:
+        check_name("schedule", schedule_name, parsing=True)
         super().__init__(**kwargs)
         self.schedule_name = schedule_name
 
@@ -159,6 +161,7 @@ class AzureMachineLearningDeleteScheduleOperator(DeleteResourceOperator):
     template_fields: Sequence[str] = ("schedule_name", "conn_id")
 
     def __init__(self, *, schedule_name: str, **kwargs: Any) -> None:
+        check_name("schedule", schedule_name, parsing=True)
         super().__init__(**kwargs)
         self.schedule_name = schedule_name
 
@@ -198,6 +201,7 @@ class AzureMachineLearningTriggerScheduleOperator(AzureMachineLearningBaseOperat
     template_fields: Sequence[str] = ("schedule_name", "conn_id")
 
     def __init__(self, *, schedule_name: str, **kwargs: Any) -> None:
+        check_name("schedule", schedule_name, parsing=True)
         super().__init__(**kwargs)
         self.schedule_name = schedule_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import check_seconds
+from ..arguments import check_name, check_seconds, is_template
 from ..errors import SpecError
 from ..resources.endpoint import Endpoint
 from ..resources.traffic import check_traffic, next_traffic, served
@@ -75,10 +75,15 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_name("endpoint", endpoint_name, parsing=True)
+        if not is_template(traffic) or (
+            isinstance(traffic, dict) and not any(map(is_template, (*traffic, *traffic.values())))
+        ):
+            check_traffic(traffic)
         self.endpoint_name = endpoint_name
         self.traffic = traffic
         check_seconds("step_interval", step_interval)
-        if step is not None and not (isinstance(step, int) and 1 <= step <= 100):
+        if step is not None and not (isinstance(step, int) and not isinstance(step, bool) and 1 <= step <= 100):
             raise SpecError(f"step is {step!r}; it can be a whole number of percent from 1 to 100, or None.")
         if step is not None and not self.waiting:
             raise SpecError("With waiting=False nobody would take the second step: leave step or waiting out.")

@@ -6,10 +6,12 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...datasets.workspace import Kind
-from ..errors import SpecError
+from ..arguments import check_choice, check_name, check_owner, check_tags, is_template
 from ..links import push_studio_url, version_url
 from ..rest.bodies import asset_version
+from ..specs import check_version
 from ..task_run import TaskRun
+from ..versions.limits import check_tag_limits
 from .base import AzureMachineLearningBaseOperator
 
 if TYPE_CHECKING:
@@ -46,8 +48,13 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         workspace: Workspace | Registry | None = None,
         **kwargs: Any,
     ) -> None:
+        check_choice("kind", kind, (Kind.MODEL.value, Kind.DATA.value))
+        check_owner(type(self), workspace)
+        check_name(Kind(kind).noun, asset_name, parsing=True)
+        if not is_template(version):
+            check_version(Kind(kind), version)
         if workspace is not None and self.is_news:
-            outlet = workspace.alias(Kind(kind)) if "{" in asset_name else workspace.asset(Kind(kind), asset_name)
+            outlet = workspace.alias(Kind(kind)) if is_template(asset_name) else workspace.asset(Kind(kind), asset_name)
             outlets = kwargs.get("outlets") or ()
             if workspace.alias(Kind(kind)) not in outlets:  # it is there in a mapped task
                 kwargs["outlets"] = [*outlets, outlet]
@@ -62,8 +69,8 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the version; returns it as :meth:`AssetVersion.to_dict` gives it."""
-        if self.kind not in (Kind.MODEL, Kind.DATA):
-            raise SpecError(f"kind is {self.kind!r}; it can be 'model' or 'data'.")
+        check_name(Kind(self.kind).noun, self.asset_name)
+        check_version(Kind(self.kind), self.version)
         version, owner = self.hook.ask(lambda client: self._run(context, client))
         if TaskRun(context).remember().get("changed"):
             self._announce_to_outlets(context, owner, [version])
@@ -126,6 +133,7 @@ class AzureMachineLearningSetTagsOperator(ChangeVersionOperator):
     :param workspace: the identity of the workspace or registry; with it, the task announces the version if its tags
         changed.
     :return: the :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: the tags are no mapping, or more or longer than AzureML takes; nothing was changed.
     :raises NotFoundError: there is no such version.
     :raises AzureMachineLearningError: Azure refused.
     """
@@ -133,14 +141,24 @@ class AzureMachineLearningSetTagsOperator(ChangeVersionOperator):
     template_fields: Sequence[str] = ("asset_name", "version", "tags", "conn_id")
 
     def __init__(self, *, tags: dict[str, Any], **kwargs: Any) -> None:
+        check_tags(tags, removable=True, parsing=True)
         super().__init__(**kwargs)
         self.tags = tags
 
     def _change(self, properties: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(self.tags, dict):
-            raise SpecError(f"tags must be a mapping of text to text, not {self.tags!r}.")
-        merged = {**(properties.get("tags") or {}), **self.tags}
-        return {"tags": {str(key): str(value) for key, value in merged.items() if value is not None}}
+        there = properties.get("tags") or {}
+        given = check_tags(self.tags, removable=True)
+        merged = {**there, **given}
+        tags = {key: str(value) for key, value in merged.items() if value is not None}
+        changed = {key: value for key, value in tags.items() if key in given}
+        what = f"{self.kind} {self.asset_name}:{self.version}"
+        check_tag_limits(what, changed, total=len(tags), there=len(there))
+        return {"tags": tags}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Set the tags; returns the version as :meth:`AssetVersion.to_dict` gives it."""
+        check_tags(self.tags, removable=True)
+        return super().execute(context)
 
 
 class AzureMachineLearningArchiveAssetOperator(ChangeVersionOperator):

@@ -11,6 +11,7 @@ from ..references import check_references
 from ..rest.states import provisioning_failed, same_state
 from .comparison import differences, taken_out
 from .operations import check_operation
+from .seen import Seen
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
@@ -206,13 +207,13 @@ class Resource(ABC):
         """
 
     async def check(
-        self, client: WorkspaceClient, wanted: str, seen: set[str], *, operation: str | None = None
+        self, client: WorkspaceClient, wanted: str, seen: Seen, *, operation: str | None = None
     ) -> dict[str, Any] | None:
         """
         Return its facts if it is in the wanted state, or None while it is not.
 
         :param wanted: one of ``states``; of what is deleted the facts are its name and status.
-        :param seen: states met so far, so that each change is logged once, and operations that are known to be done.
+        :param seen: what its waiter has seen so far; it is updated.
         :param operation: URL of the operation that is to bring it there. While that goes on the resource itself is not
             asked: it may still show the state from before.
         :raises NotFoundError: it does not exist, and Deleted is not what is wanted.
@@ -225,12 +226,14 @@ class Resource(ABC):
                 if operation + " goes on" not in seen:
                     seen.add(operation + " goes on")
                     log.info("Azure is at work on the %s.", self)
+                seen.last = "Azure is at work on it"
                 return None
             seen.add(operation)
             failure = outcome
         body = await self.find(client)
         states = self.standing(body) if body is not None else [DELETED]
-        if (text := ", ".join(states)) not in seen:
+        seen.last = text = ", ".join(states)
+        if text not in seen:
             seen.add(text)
             log.info("The %s is %s.", self, text)
         if failure or (body is not None and any(provisioning_failed(state) for state in states)):

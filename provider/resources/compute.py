@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
+from ..arguments import check_name
 from ..links import resource_url
 from .base import DELETED, PROVISIONED, Resource
 from .operations import error_text
@@ -38,6 +39,9 @@ class Compute(Resource):
         "properties.properties.customServices": None,
         "properties.properties.personalComputeInstanceSettings": None,
     }
+
+    def __post_init__(self) -> None:
+        check_name("compute", self.name)
 
     def __str__(self) -> str:
         return f"compute {self.name!r}"

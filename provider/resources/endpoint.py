@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import sdk
-from ..arguments import check_choice
+from ..arguments import check_choice, check_name
 from ..errors import SpecError
 from ..links import resource_url
 from .base import Resource
@@ -36,7 +36,7 @@ class Endpoint(Resource):
 
     :param endpoint_type: ``online`` or ``batch``.
     :param deployment_name: None for the endpoint itself.
-    :raises SpecError: the type is neither.
+    :raises SpecError: the type is neither, or a name is none.
     """
 
     endpoint_name: str
@@ -56,6 +56,9 @@ class Endpoint(Resource):
         if self.endpoint_type not in ENDPOINT_TYPES:
             check_choice("endpoint_type", self.endpoint_type, ENDPOINT_TYPES)
             raise SpecError(f"endpoint_type is {self.endpoint_type!r}, a template that was not rendered.")
+        check_name("endpoint", self.endpoint_name)
+        if self.deployment_name is not None:
+            check_name("deployment", self.deployment_name)
 
     def __str__(self) -> str:
         deployment = f"deployment {self.deployment_name!r} of " if self.deployment_name else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
+from ..arguments import check_name
 from ..errors import SpecError
 from ..links import resource_url
 from ..references import check_references
@@ -29,6 +30,9 @@ class Schedule(Resource):
     name: str
 
     list_params: ClassVar[tuple[tuple[str, str], ...]] = (("listViewType", "All"), ("api-version", _API_VERSION))
+
+    def __post_init__(self) -> None:
+        check_name("schedule", self.name)
 
     def __str__(self) -> str:
         return f"schedule {self.name!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import check_name
 from ..errors import SpecError
 
 
@@ -14,12 +15,23 @@ def check_traffic(traffic: Any) -> dict[str, int]:
     :raises SpecError: it does not map deployments to whole percentages that add up to 100, or to 0.
     """
     try:
-        shares = {str(name): int(share) for name, share in traffic.items()}
-    except (AttributeError, TypeError, ValueError):
+        shares = {check_name("deployment", name): _whole(share) for name, share in traffic.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, SpecError):
+            raise
         raise SpecError(f"traffic must map deployments to whole percentages, not {traffic!r}.") from None
-    if any(share < 0 for share in shares.values()) or sum(shares.values()) not in (0, 100):
+    if negative := [name for name, share in shares.items() if share < 0]:
+        raise SpecError(f"The traffic {shares} is negative for {', '.join(negative)}. Nothing was changed.")
+    if sum(shares.values()) not in (0, 100):
         raise SpecError(f"The traffic {shares} adds up to {sum(shares.values())}, not to 100. Nothing was changed.")
     return served(shares)
+
+
+def _whole(share: Any) -> int:
+    """Return a percentage; templates make it text."""
+    if isinstance(share, bool) or int(share) != float(share):
+        raise ValueError
+    return int(share)
 
 
 def served(traffic: dict[str, int]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...datasets.workspace import Registry
+from ...datasets.workspace import Registry, Workspace
 from ..errors import (
     AuthenticationError,
     AzureMachineLearningError,
@@ -47,7 +47,7 @@ def refusal(
     if status == 401:
         return AuthenticationError(f"{what} {METHODS[connection.sign_in.method]}")
     if status == 403:
-        return PermissionDeniedError(f"{what} Give {connection.sign_in.principal} {role_for(method, path, code)}.")
+        return PermissionDeniedError(f"{what} {_advice(connection, method, path, code)}")
     if status == 404 and lacks_workspace(body, path):
         advice = "Check subscription, resource group and workspace in the connection."
         owner = connection.owner
@@ -86,6 +86,23 @@ def lacks_workspace(body: Any, path: str) -> bool:
     if parent := _PARENT.search(reason):
         return _segments(parent[1]) == 1
     return asked is not None and _segments(asked[1]) == 2
+
+
+def _advice(connection: WorkspaceConnection, method: str, path: str, code: str) -> str:
+    """
+    Return what to do about a 403.
+
+    Of a subscription or resource group that does not exist, ARM may say the same as of a missing role: "... does not
+    have authorization to perform action ... or the scope is invalid" (its own words).
+    """
+    give = f"Give {connection.sign_in.principal} {role_for(method, path, code)}"
+    if code != "AuthorizationFailed" or not isinstance(connection.owner, Workspace):
+        return f"{give}."
+    return (
+        f"Either the connection points to the wrong place: check its subscription "
+        f"{connection.owner.subscription_id} and resource group {connection.owner.resource_group!r}, for which Azure "
+        f"answers the same where they do not exist. Or a role is missing: {give[0].lower()}{give[1:]}."
+    )
 
 
 def role_for(method: str, path: str, code: str = "") -> str:

@@ -150,10 +150,11 @@ class Transport:
         except (ClientAuthenticationError, CredentialUnavailableError) as error:
             raise self._connection.sign_in_refused(error) from None
         except AzureError as error:
+            log.debug("No answer.", exc_info=True)
             raise TransientError(
                 f"{self._connection.who}: {method} {path_of(url)} got no answer from {urlsplit(url).hostname}: "
-                f"{_first_lines(error)}",
-            ) from error
+                f"{_first_lines(error).rstrip('.')}."
+            ) from None
         try:
             body = jsonlib.loads(text) if text else None
         except ValueError:

@@ -80,6 +80,9 @@ class Container:
         self._reason = "" if datastore.has_credentials else "The datastore has no credentials"
         self._lock = asyncio.Lock()
 
+    def __str__(self) -> str:
+        return f"datastore {self._datastore.name!r}"
+
     async def __aenter__(self) -> Self:
         return self
 

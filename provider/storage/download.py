@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..arguments import NO_VALUE
 from ..errors import NotFoundError, SpecError, TransientError
 from .flow import BLOCK, Budget, Threads
 from .progress import Progress, amount
@@ -98,7 +99,7 @@ class Download:
         if not files and self._path in listed:
             files = {self._path.rpartition("/")[2]: listed[self._path]}
         if not files:
-            raise NotFoundError(f"There is nothing to download at {self._path}.")
+            raise NotFoundError(f"There is nothing to download at {self._path!r} of {self._container}.")
         for name in files:
             if ".." in name.split("/") or name.startswith("/"):
                 raise SpecError(f"The blob {name!r} would leave the destination. Nothing was downloaded.")
@@ -344,9 +345,11 @@ def target_for(to: Any, folder: Path, *, conn_id: str | None = None) -> Target:
     :param to: a local path (relative ones start at ``folder``), ``file://``, a URI that ObjectStoragePath writes, or
         an ObjectStoragePath.
     :param conn_id: the Airflow connection of an object store.
-    :raises SpecError: a file is there already, where a folder is to be.
+    :raises SpecError: it is empty, or a file is there already, where a folder is to be.
     """
     text = str(to)
+    if to is None or text.strip() in ("", "None"):
+        raise SpecError(f"The destination of the download is {to!r}: {NO_VALUE}.")
     if hasattr(to, "fs") or ("://" in text and not text.startswith("file://")):
         from airflow.sdk import ObjectStoragePath
 

@@ -107,6 +107,26 @@ def is_remote(path: str) -> bool:
     return path.startswith(("azureml:", "https://", "http://", "wasbs://", "abfss://", "runs:/"))
 
 
+# What azure-ai-ml's constants know behind azureml://
+_AZUREML_PATHS = ("datastores", "jobs", "subscriptions", "registries", "locations", "resourcegroups", "models", "data")
+
+
+def check_remote(path: str) -> None:
+    """
+    Refuse what looks like a path that AzureML reads, and leads nowhere.
+
+    :raises SpecError: it has no host, or no such word behind ``azureml://``.
+    """
+    parts = urlsplit(path)
+    if parts.scheme.lower() in ("http", "https", "wasbs", "abfss") and not parts.netloc:
+        raise SpecError(f"The path {path!r} names no host.")
+    if path.lower().startswith("azureml://") and parts.netloc.lower() not in _AZUREML_PATHS:
+        raise SpecError(
+            f"The path {path!r} is invalid: behind azureml:// comes datastores/NAME/paths/..., "
+            "jobs/NAME/outputs/..., subscriptions/... or registries/..."
+        )
+
+
 def find_source(path: Any, *, folder: Path, conn_id: str | None = None) -> Source:
     """
     Look at a local or object-store path and list what is to be uploaded. All of it must be readable.
@@ -196,9 +216,10 @@ def _unreadable(path: str, error: OSError, *, is_link: bool = False) -> SpecErro
 def _object_store(path: Any, conn_id: str | None) -> Source:
     from airflow.sdk import ObjectStoragePath
 
-    root: ObjectStoragePath = path if hasattr(path, "fs") else ObjectStoragePath(str(path), conn_id=conn_id)
-    scheme = urlsplit(str(root)).scheme
+    root, scheme = path, urlsplit(str(path)).scheme.lower()
     try:
+        if not hasattr(path, "fs"):
+            root = ObjectStoragePath(str(path), conn_id=conn_id)
         return _listed(root, conn_id)
     except SpecError:
         raise
@@ -208,9 +229,10 @@ def _object_store(path: Any, conn_id: str | None) -> Source:
             raise
         extra = _EXTRAS.get(scheme)
         how = f"install {extra}" if extra else "install the Airflow provider that has it"
-        raise SpecError(f"This worker cannot read {scheme}:// ({error}): {how}. Nothing was uploaded.") from None
+        reason = str(error).rstrip(".")
+        raise SpecError(f"This worker cannot read {scheme}:// ({reason}): {how}. Nothing was uploaded.") from None
     except OSError as error:
-        raise SpecError(f"{root} cannot be read: {error} Nothing was uploaded.") from error
+        raise SpecError(f"{root} cannot be read: {str(error).rstrip('.')}. Nothing was uploaded.") from None
 
 
 def _listed(root: ObjectStoragePath, conn_id: str | None) -> Source:

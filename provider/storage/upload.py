@@ -174,9 +174,9 @@ def _open(file: SourceFile) -> IO[bytes]:
     try:
         return file.open()
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise _unreadable(file, error) from None
     except Exception as error:
-        raise TransientError(f"{file} could not be read: {type(error).__name__}: {error}") from error
+        raise TransientError(f"{file} could not be read: {type(error).__name__}: {str(error).rstrip('.')}.") from error
 
 
 def _read_whole(file: SourceFile) -> tuple[bytes, bytes]:
@@ -201,9 +201,9 @@ def _read(file: SourceFile, stream: IO[bytes], size: int) -> bytes:
         while data and len(data) < size and (more := stream.read(size - len(data))):
             data += more
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise _unreadable(file, error) from None
     except Exception as error:
-        raise TransientError(f"{file} could not be read: {type(error).__name__}: {error}") from error
+        raise TransientError(f"{file} could not be read: {type(error).__name__}: {str(error).rstrip('.')}.") from error
     return data
 
 

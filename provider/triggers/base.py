@@ -7,12 +7,14 @@ import logging
 import math
 import time
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from .. import errors
 from ..hook import AzureMachineLearningHook
+from ..waiting.sightings import FIRST_PAUSE, LONGEST_PAUSE, Sightings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,6 +62,20 @@ class AzureMachineLearningTrigger(BaseTrigger):
         """The hook for what is looked at."""
         return AzureMachineLearningHook(self.conn_id)
 
+    @property
+    @abstractmethod
+    def what(self) -> str:
+        """What is waited for, for the log: ``job 'x' to complete``."""
+
+    @property
+    @abstractmethod
+    def seen(self) -> str:
+        """What :meth:`look` saw last, for the log."""
+
+    def seen_in(self, item: dict[str, Any] | None) -> str:  # noqa: ARG002
+        """Return what an item of a list says of it, for the log."""
+        return self.seen
+
     @abstractmethod
     def question(self) -> Question:
         """Return what is waited for, and how a list would tell of it."""
@@ -75,7 +91,20 @@ class AzureMachineLearningTrigger(BaseTrigger):
         :raises WaitTimeoutError: the deadline came first.
         :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
         """
-        return await self._in_time(poll(lambda: self.look(client), interval=self.poll_interval))
+        seen = Sightings(self.what)
+        return await self._in_time(poll(self._noting(client, seen), interval=self.poll_interval), seen)
+
+    def _noting(self, client: WorkspaceClient, seen: Sightings) -> Callable[[], Awaitable[Any]]:
+        async def look() -> Any:
+            try:
+                found = await self.look(client)
+            except errors.TransientError:
+                seen.see("no answer")
+                raise
+            seen.see(self.seen)
+            return found
+
+        return look
 
     async def _wait_with_others(self) -> Any:
         """Do the same in the triggerer, in one plan with all who wait in the workspace."""
@@ -83,15 +112,28 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
         connection = await self.hook.aget_workspace_connection()
         async with plan_of_waits(connection) as plan:
-            looks = plan.wait(self.question(), lambda: self.look(plan.client), interval=self.poll_interval)
-            return await self._in_time(looks)
+            seen, question = Sightings(self.what), self.question()
 
-    async def _in_time(self, looks: Awaitable[_T]) -> _T:
+            def tells(item: dict[str, Any] | None) -> bool:
+                if not (told := question.tells(item)):  # else a look follows
+                    seen.see(self.seen_in(item))
+                return told
+
+            looks = plan.wait(
+                replace(question, tells=tells), self._noting(plan.client, seen), interval=self.poll_interval
+            )
+            return await self._in_time(looks, seen)
+
+    async def _in_time(self, looks: Awaitable[_T], seen: Sightings) -> _T:
+        log.info("Waiting for %s, checking every %g s.", self.what, self.poll_interval)
+        telling = _Telling(seen)
         try:
             async with asyncio.timeout(self._seconds_left()):
                 return await looks
         except TimeoutError:
-            raise errors.WaitTimeoutError("What this task waits for did not come within its timeout.") from None
+            raise errors.WaitTimeoutError(f"It did not come in time. {seen}") from None
+        finally:
+            telling.end()
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
@@ -111,6 +153,27 @@ class AzureMachineLearningTrigger(BaseTrigger):
             event = {"status": "success", "found": found}
         await asyncio.sleep(max(0.0, settled - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+
+class _Telling:
+    """
+    Says in the log, ever more rarely, that a wait goes on. A timer, as a triggerer has thousands of waits.
+
+    :param seen: what to say.
+    """
+
+    def __init__(self, seen: Sightings) -> None:
+        self._seen, self._pause = seen, FIRST_PAUSE
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._tell)
+
+    def _tell(self) -> None:
+        log.info("%s", self._seen)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._tell)
+
+    def end(self) -> None:
+        """Say no more."""
+        self._timer.cancel()
 
 
 async def poll(look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:

@@ -50,6 +50,20 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         own = ("job_name", "fail_on_paused", "not_responding_grace", "owner")
         return {**super()._fields(), **{name: getattr(self, name) for name in own}}
 
+    @property
+    def what(self) -> str:
+        """What is waited for, for the log."""
+        return f"job {self.job_name!r} to complete"
+
+    @property
+    def seen(self) -> str:
+        """The job's status at the last check."""
+        return self._seen.status
+
+    def seen_in(self, item: dict[str, Any] | None) -> str:
+        """Return the job's status as a list tells it."""
+        return str(((item or {}).get("properties") or {}).get("status") or self.seen)
+
     def question(self) -> Question:
         """Return what is waited for: jobs that an operator submitted are in the shorter list of those with its tag."""
         from ..rest.states import JobOutcome, job_outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..resources.seen import Seen
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
@@ -41,11 +42,25 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         self.state = state
         self.not_before = not_before
         self.operation = operation
-        self._seen: set[str] = set()
+        self._seen = Seen()
 
     def _fields(self) -> dict[str, Any]:
         own = {"path": self.path, "state": self.state, "not_before": self.not_before, "operation": self.operation}
         return {**super()._fields(), **own}
+
+    @property
+    def what(self) -> str:
+        """What is waited for, for the log."""
+        return f"{self._resource()} to be {self.state}"
+
+    @property
+    def seen(self) -> str:
+        """Its state at the last check."""
+        return self._seen.last
+
+    def seen_in(self, item: dict[str, Any] | None) -> str:
+        """Return its state as a list tells it."""
+        return ", ".join(self._resource().standing(item)) if item else self.seen
 
     def question(self) -> Question:
         """Return what is waited for; a list of computes, endpoints or deployments tells their states."""

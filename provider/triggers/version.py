@@ -27,6 +27,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         super().__init__(**kwargs)
         self.wanted = wanted
         self.registry = registry
+        self._saw = ""
         self._mark: tuple[Any, ...] | None = None  # what the list of all assets said of this one last
         self._known: tuple[Any, ...] | None = None  # what it says as long as there is nothing new
 
@@ -37,6 +38,18 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
     def hook(self) -> AzureMachineLearningHook:
         """The hook for what is looked at."""
         return AzureMachineLearningHook(self.conn_id, workspace=Registry(self.registry) if self.registry else None)
+
+    @property
+    def what(self) -> str:
+        """What is waited for, for the log."""
+        from ..versions.newer import NewVersions
+
+        return str(NewVersions(**self.wanted))
+
+    @property
+    def seen(self) -> str:
+        """What was there at the last check."""
+        return self._saw
 
     def question(self) -> Question:
         """Return what is waited for; the list of all models, or all data assets, tells each one's latest version."""
@@ -51,7 +64,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
 
     async def look(self, client: WorkspaceClient) -> list[dict[str, Any]] | None:
         """Return the new versions, oldest first, or None while there are none."""
-        from ..versions.newer import NewVersions
+        from ..versions.newer import NewVersions, sight
 
         mark, wanted = self._mark, NewVersions(**self.wanted)
         newest, new = await wanted.examine(client)
@@ -59,6 +72,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         # get them later, of which no list tells.
         latest = newest.version if newest else None
         self._known = mark if mark is not None and mark[0] == latest and not new else None
+        self._saw = sight(newest, new)
         return [version.to_dict() for version in wanted.matching(new)] or None
 
 

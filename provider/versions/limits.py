@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..arguments import NO_VALUE
 from ..errors import SpecError
 from ..task_run import TAG_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Source: "Service limits in Azure Machine Learning", of runs and experiments; models and data are not listed by
 # themselves. Of the two that it gives for a tag's name, the greater.
@@ -22,27 +26,34 @@ def check_limits(spec: dict[str, Any]) -> None:
     """
     what = f"{spec['name']!r}"
     for key in ("name", "path", "version"):
-        if str(spec.get(key)) == "None" and key in spec:
-            raise SpecError(
-                f"The {key} is the text 'None': a template found no value, e.g. no XCom of an earlier task."
-            )
+        if key in spec and (str(spec[key]) == "None" or str(spec[key]).startswith("azureml://jobs/None/")):
+            raise SpecError(f"The {key} is the text {str(spec[key])!r}: {NO_VALUE}.")
     description = str(spec.get("description") or "")
     if len(description) > _DESCRIPTION:
         raise SpecError(
             f"The description of {what} has {len(description):,} characters; AzureML takes {_DESCRIPTION:,}."
         )
-    tags = spec.get("tags") or {}
-    if len(tags) > _TAGS - _OUR_TAGS:
-        raise SpecError(
-            f"{what} has {len(tags)} tags; AzureML takes {_TAGS}, and {_OUR_TAGS} of them ({TAG_PREFIX}...) tell which "
-            "task made the version."
-        )
+    check_tag_limits(what, spec.get("tags") or {})
+
+
+def check_tag_limits(what: str, tags: Mapping[str, Any], *, total: int | None = None, there: int = 0) -> None:
+    """
+    Refuse tags of a version or job that are more, or longer, than AzureML takes.
+
+    :param what: of what they are, for messages.
+    :param tags: those that a DAG gives.
+    :param total: how many there would be in all; None: these, and those that tell which task made it.
+    :param there: how many there are already. If these are too many, the service does not keep to the limit.
+    :raises SpecError: it says which.
+    """
+    ours = f", and {_OUR_TAGS} of them ({TAG_PREFIX}*) tell which task made it" if total is None else ""
+    if (len(tags) + _OUR_TAGS if total is None else total) > max(_TAGS, there):
+        raise SpecError(f"{what} has {len(tags) if total is None else total} tags; AzureML takes {_TAGS}{ours}.")
     for name, value in tags.items():
         if not 0 < len(name) <= _TAG_NAME:
             raise SpecError(
                 f"The tag {name[:60]!r} of {what} has a name of {len(name)} characters; it can have 1 to {_TAG_NAME}."
             )
-        if len(value) > _TAG_VALUE:
-            raise SpecError(
-                f"The tag {name!r} of {what} has a value of {len(value):,} characters; AzureML takes {_TAG_VALUE:,}."
-            )
+        if len(str(value)) > _TAG_VALUE:
+            length = f"{len(str(value)):,} characters"
+            raise SpecError(f"The tag {name!r} of {what} has a value of {length}; AzureML takes {_TAG_VALUE:,}.")

@@ -86,9 +86,21 @@ class NewVersions:
             return version.version.isdecimal() and int(version.version) > self.above
         return parse_time(version.created_at) > parse_time(self.since)
 
+    def __str__(self) -> str:
+        since = f"above {self.above}" if self.above is not None else f"made after {self.since}" if self.since else ""
+        tags = ", ".join(f"{key}={value}" for key, value in self.tags.items())
+        return " ".join(filter(None, [f"a version of {self.kind} {self.name!r}", since, tags and f"with tags {tags}"]))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON, for a trigger and for the task's memory."""
         return asdict(self)
+
+
+def sight(newest: AssetVersion | None, new: list[AssetVersion]) -> str:
+    """Return what :meth:`NewVersions.examine` found, for the log of somebody who goes on waiting."""
+    if newest is None:
+        return "there is no version"
+    return f"the newest is {newest.version}" + (f", none of the {len(new)} new ones matches" if new else "")
 
 
 async def _newest(client: WorkspaceClient, kind: Kind, name: str) -> AssetVersion | None:

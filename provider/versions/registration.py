@@ -15,7 +15,7 @@ from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientErr
 from ..rest.bodies import asset_version_body
 from ..specs import paths_in_mltable
 from ..storage.container import Container
-from ..storage.sources import Source, find_source, is_remote
+from ..storage.sources import Source, check_remote, find_source, is_remote
 from ..storage.upload import Upload, checksum
 from ..task_run import TASK_RUN_TAG, TaskRun
 
@@ -146,6 +146,7 @@ class Registration:
         connection need not have a role there.
         """
         path = str(self.spec["path"])
+        check_remote(path)
         if match := _DATASTORE_PATH.fullmatch(path):
             if match[1] == "azureml://" or Workspace.from_id(match[1]) == self.client.connection.workspace:
                 await self.client.get_resource("datastores", match[2])

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...datasets.workspace import ASSET_NAME
+from ..arguments import check_name
 from ..errors import RequestRefusedError, SpecError, TransientError
 from ..sdk import quietly, sdk_errors
 from ..task_run import TASK_RUN_TAG, TaskRun
@@ -58,7 +60,11 @@ class SdkVersion:
         entity = await asyncio.to_thread(self.load)
         if not entity.name or getattr(entity, "_is_anonymous", False):
             raise SpecError(f"The {self.collection[:-1]} needs a 'name'.")
+        check_name(self.collection[:-1], entity.name)
         explicit = entity.version
+        if explicit and not ASSET_NAME.fullmatch(str(explicit)):
+            what = f"The {self.collection[:-1]}'s version {str(explicit)!r}"
+            raise SpecError(f"{what} is invalid: use only the characters A-Z a-z 0-9 _ - . in it.")
         # The version that an earlier try asked for, though it cannot be seen: a registry may be making it.
         asked = earlier[1] if earlier and earlier[0] == entity.name else None
         version = str(explicit or asked or await self._next_version(entity.name))

@@ -97,14 +97,18 @@ class TaskRunner:
             "outlet_events": self.events,
         }
 
-    def run(self) -> Any:
-        """Run a try; each deferral goes through the trigger, as its database row would tell it, and comes back."""
+    def begin(self) -> dict[str, Any]:
+        """Begin a try, and return its context."""
         self.tried += 1
         retries = self.operator.retries or 0
         self.ti = TaskInstance(self.operator.task_id, self.cleared + retries, self.cleared + self.tried)
         self.events = OutletEventAccessors()
         self.deferral: TaskDeferred | None = None
-        step = partial(self.operator.execute, self.context)
+        return self.context
+
+    def run(self) -> Any:
+        """Run a try; each deferral goes through the trigger, as its database row would tell it, and comes back."""
+        step = partial(self.operator.execute, self.begin())
         who = type(self.operator).__name__
         while True:
             try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_azureml.datasets import Kind
 from airflow_provider_azureml.provider.errors import (
@@ -23,6 +26,8 @@ from airflow_provider_azureml.provider.operators.model import AzureMachineLearni
 from airflow_provider_azureml.sensors import AzureMachineLearningDataVersionSensor as DataSensor
 from airflow_provider_azureml.sensors import AzureMachineLearningJobSensor as JobSensor
 from airflow_provider_azureml.sensors import AzureMachineLearningModelVersionSensor as ModelSensor
+
+from .conftest import TaskInstance
 
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "poked"])
 FAST = {"poke_interval": 0.2, "timeout": 30}
@@ -141,16 +146,78 @@ class TestJobSensor:
         with pytest.raises(NotFoundError, match="nobody"):
             task(JobSensor, job_name="nobody", **FAST).run()
 
-    def test_time_runs_out_in_poke_mode(self, ws, task, submit):
-        with pytest.raises(AirflowSensorTimeout):
-            task(JobSensor, job_name=submit(["Running"]), deferrable=False, poke_interval=0.1, timeout=0.3).run()
+    @both_ways
+    def test_a_timeout_says_what_was_waited_for_how_often_it_was_checked_and_what_was_seen(
+        self, ws, task, submit, deferrable
+    ):
+        name = submit(["Running"])
+        runner = task(JobSensor, job_name=name, deferrable=deferrable, poke_interval=0.1, timeout=0.5)
+        with pytest.raises(AirflowSensorTimeout) as caught:
+            runner.run()
+        said = re.search(
+            rf"Waiting for job '{name}' to complete: checked (\d+) times. Seen last: Running.", str(caught.value)
+        )
+        assert said
+        assert int(said[1]) > 1
+        assert caught.value.__cause__ is None
 
-    def test_time_is_left_to_airflow_when_deferred(self, ws, task, submit, azureml_emulator):
+    @both_ways
+    def test_a_timeout_that_is_a_skip_says_it_in_the_log(self, ws, task, submit, caplog, deferrable):
+        runner = task(
+            JobSensor,
+            job_name=submit(["Running"]),
+            deferrable=deferrable,
+            poke_interval=0.1,
+            timeout=0.3,
+            soft_fail=True,
+        )
+        with pytest.raises(AirflowSkipException):
+            runner.run()
+        assert "Seen last: Running." in caplog.text
+
+    def test_the_execution_timeout_holds_in_the_triggerer_too(self, ws, task, submit):
+        runner = task(
+            JobSensor,
+            job_name=submit(["Running"]),
+            deferrable=True,
+            poke_interval=0.1,
+            timeout=3600,
+            execution_timeout=timedelta(seconds=0.5),
+        )
+        TaskInstance.start_date = datetime.now(UTC)
+        try:
+            with pytest.raises(AirflowTaskTimeout, match=r"execution_timeout.*Seen last: Running"):
+                runner.run()
+        finally:
+            del TaskInstance.start_date
+
+    def test_where_airflow_ends_the_deferral_it_is_said_what_was_waited_for(self, ws, task, submit):
+        """As it does where no triggerer runs: a while after the trigger would have said more."""
         name = submit(["Running"])
         runner = task(JobSensor, job_name=name, deferrable=True, **FAST)
-        runner.while_deferred = azureml_emulator.job(name).complete
-        runner.run()
-        assert runner.deferral.timeout.total_seconds() == 30
+        with pytest.raises(TaskDeferred) as deferred:
+            runner.operator.execute(runner.begin())
+        assert deferred.value.timeout.total_seconds() > FAST["timeout"]
+        assert deferred.value.trigger.deadline == pytest.approx(time.time() + FAST["timeout"], abs=5)
+        with pytest.raises(AirflowSensorTimeout, match=f"Trigger timeout. Waiting for job '{name}' to complete"):
+            runner.operator.resume_execution("__fail__", {"error": "Trigger timeout"}, runner.context)
+
+    @both_ways
+    def test_the_log_says_at_once_what_is_waited_for(
+        self, ws, task, submit, azureml_emulator, later, deferrable, caplog
+    ):
+        name = submit(["Running"])
+        later(lambda: azureml_emulator.job(name).complete(), f"/jobs/{name}")
+        task(JobSensor, job_name=name, deferrable=deferrable, **FAST).run()
+        assert f"Waiting for job '{name}' to complete" in caplog.text
+        assert caplog.text.count("checked once. Seen last: Running.") == 1
+
+    def test_the_checks_of_a_sensor_that_reschedules_add_up(self, ws, task, submit, caplog):
+        runner = task(JobSensor, job_name=submit(["Running"]), mode="reschedule", **FAST)
+        for _ in range(3):
+            runner.operator._sightings, runner.operator._tell_at = None, 0.0  # each is in a process of its own
+            runner.poke()
+        assert "checked 3 times" in caplog.text
 
     def test_a_secret_that_is_revoked_while_waiting_ends_the_wait(
         self, ws, task, submit, azureml_emulator, monkeypatch
