@@ -11,6 +11,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from .api import datastores, registries, workspaces
 from .api.job_bodies import read_output
 from .api.job_outputs import place, plan
 from .api.jobs import collection as job_collection
+from .api.jobs import default_log, log_path, logs
 from .core.calls import Match
 from .core.events import Subscription
 from .core.faults import Fault
@@ -341,6 +343,8 @@ async def job(service: Service, arguments: Arguments) -> Any:
     now = service.clock.now()
     service.runner.catch_up(now)
     _name_outputs(service, holder, name, arguments.get("outputs") or {})
+    if arguments.get("write"):
+        await _write_log(service, holder, name, arguments["write"])
     if arguments.get("files"):
         await _write_files(service, holder, name, arguments["files"])
     if arguments.get("script"):
@@ -386,6 +390,23 @@ async def _write_files(service: Service, holder: Holder, name: str, files: dict[
             payload = base64.b64decode(content)
             await asyncio.to_thread(service.storage.upload, container, f"{prefix}/{path}", payload)
     service.store.update(job_collection(holder), name, lambda job: job.update(filled=list(files)))
+
+
+async def _write_log(service: Service, holder: Holder, name: str, write: dict[str, Any]) -> None:
+    """Write to a job's log file as its program does; `replace` begins it anew."""
+
+    def change(found: dict[str, Any]) -> None:
+        files = found.setdefault("written", {})
+        begun = default_log(found) if found.get("logged") and write["file"] in logs(found) else ""
+        before = "" if write.get("replace") else files.get(write["file"], begun)
+        files[write["file"]] = before + write["text"]
+
+    service.store.update(job_collection(holder), name, change)
+    found = service.store.get(job_collection(holder), name)
+    assert found is not None
+    content = found["written"][write["file"]].encode()
+    path = log_path(name, write["file"])
+    await service.background.wait_for(partial(service.storage.upload, holder.artifact_container, path, content))
 
 
 @command

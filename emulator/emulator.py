@@ -78,6 +78,10 @@ class Job:
         """
         self._move(status="Failed", error={"code": code, "message": message}, log=log)
 
+    def write_log(self, text: str, file: str = "user_logs/std_log.txt", *, replace: bool = False) -> None:
+        """Let the job, or a step of a pipeline, write to one of its log files; `replace` begins the file anew."""
+        self._move(write={"file": file, "text": text, "replace": replace})
+
     def cancel(self) -> None:
         """Let the job be Canceled, as if somebody had asked for it."""
         self._move(status="Canceled")

@@ -132,6 +132,16 @@ def check_tags(value: Any, *, removable: bool = False, parsing: bool = False) ->
     return {name: None if item is None else str(item) for name, item in value.items()}
 
 
+def check_get_logs(value: Any) -> None:
+    """
+    Say that ``get_logs`` is none of what it can be.
+
+    :raises SpecError: it is none.
+    """
+    if not isinstance(value, bool) and value != "all_nodes":
+        raise SpecError(f"get_logs is {value!r}; it can be True, False or 'all_nodes'.")
+
+
 def is_template(value: Any) -> bool:
     """Return whether a value is known at run time only: a Jinja template, or another task's XCom."""
     return not isinstance(value, (str, int, float, type(None))) or (isinstance(value, str) and "{" in value)

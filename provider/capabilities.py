@@ -8,7 +8,7 @@ builds that others maintain carry later changes under earlier numbers. Nothing e
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryPolicy
@@ -43,6 +43,35 @@ async def aset_state(store: AssetStateStoreAccessors, key: str, value: JsonValue
         await store.aset(key, value)
     else:
         await asyncio.to_thread(store.set, key, value)
+
+
+async def aget_xcom(ti: Any, key: str) -> Any:
+    """
+    Return an XCom of the task that a trigger waits for, None if there is none.
+
+    :param ti: the trigger's ``task_instance``.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    where = {"key": key, "dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    if hasattr(XCom, "aget_one"):
+        return await XCom.aget_one(**where)
+    return await asyncio.to_thread(XCom.get_one, **where)
+
+
+async def aset_xcom(ti: Any, key: str, value: JsonValue) -> None:
+    """
+    Push an XCom of the task that a trigger waits for. Airflow keeps it until the next try begins.
+
+    :param ti: the trigger's ``task_instance``.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    if hasattr(XCom, "aset"):
+        await XCom.aset(key, value, **where)
+    else:
+        await asyncio.to_thread(XCom.set, key, value, **where)
 
 
 def end_at_once(errors: tuple[type[Exception], ...], reason: str) -> RetryPolicy | None:

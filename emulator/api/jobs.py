@@ -40,6 +40,9 @@ _log = logging.getLogger(__name__)
 
 Properties = dict[str, Any]
 
+LOGGED = frozenset({"Running", *TERMINAL})
+"""On getting into which a job that nobody wrote a log for has one: a line for each of its statuses."""
+
 _COMPUTE = re.compile(r"(?:(/subscriptions/.+)/computes/)?([^/]+)", re.IGNORECASE)
 _COMPONENT = re.compile(r"(/subscriptions/.+)/components/([^/]+)/versions/([^/]+)", re.IGNORECASE)
 _TRIALS = 3
@@ -354,7 +357,7 @@ def moved(exchange: Exchange, name: str, job: Document) -> None:
             command_completed(properties, *times, on_instance=on_instance)
         if properties["jobType"] == "Sweep" and job["children"]:
             properties["properties"] |= {"best_child_run_id": job["children"][_BEST], "score": "1.0"}
-    if status in TERMINAL:
+    if status in LOGGED:
         write_log(exchange, name, job)
     service.events.run_moved(exchange.workspace, name, job, exchange.now)
 
@@ -368,9 +371,9 @@ def _move_children(exchange: Exchange, job: Document) -> None:
         child["history"].append([child["status"], exchange.now])
         if child["status"] == "Completed":
             end_well(exchange, name, child)
-        exchange.service.store.put(collection(exchange.workspace), name, child)
-        if child["status"] in TERMINAL:
+        if child["status"] in LOGGED:
             write_log(exchange, name, child)
+        exchange.service.store.put(collection(exchange.workspace), name, child)
 
 
 def _stages(job: Document) -> str:
@@ -406,7 +409,7 @@ _LOGS = {"Pipeline": "logs/azureml/executionlogs.txt", "Sweep": "azureml-logs/hy
 """Where some types of job keep their log; source: azure-ai-ml's JobLogPattern."""
 
 
-def _logs(job: Document) -> list[str]:
+def logs(job: Document) -> list[str]:
     """Return the names of a job's logs: one for each node where it runs on several."""
     properties = job["properties"]
     if (name := _LOGS.get(properties["jobType"])) is not None:
@@ -419,24 +422,38 @@ def _logs(job: Document) -> list[str]:
 
 def write_log(exchange: Exchange, name: str, job: Document) -> None:
     """Leave logs where jobs.stream, jobs.download and the studio look for them."""
-    lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
-    if job["error"]:
-        lines.append(job["error"]["message"])
-    content = (job.get("log") or "\n".join([*lines, ""])).encode()
+    written = job.get("written") or {}
     service = exchange.service
-    for log in _logs(job):
-        path = f"ExperimentRun/dcid.{name}/{log}"
-        service.background.run(partial(service.storage.upload, exchange.workspace.artifact_container, path, content))
+    for log in sorted({*logs(job), *written}):
+        text = job.get("log") or written.get(log) or default_log(job)
+        upload = partial(
+            service.storage.upload, exchange.workspace.artifact_container, log_path(name, log), text.encode()
+        )
+        service.background.run(upload)
+    job["logged"] = True
+
+
+def default_log(job: Document) -> str:
+    """Return the log of a job whose program writes nothing."""
+    lines = [f"{timestamp(at)} {status}" for status, at in job["history"]]
+    return "\n".join([*lines, *([job["error"]["message"]] if job["error"] else []), ""])
+
+
+def log_path(name: str, log: str) -> str:
+    """Return where a log file of a run is in the workspace's artifact store."""
+    return f"ExperimentRun/dcid.{name}/{log}"
 
 
 def log_files(exchange: Exchange, name: str, job: Document) -> dict[str, str]:
     """Return the logs of a run with URLs that open them."""
-    if job["status"] not in TERMINAL:
+    way, ended = exchange.service.way("log files"), job["status"] in TERMINAL
+    if way == "none while it runs" and not ended:
         return {}
+    names = sorted({*(logs(job) if job.get("logged") else ()), *(job.get("written") or ())})
     container, storage = exchange.workspace.artifact_container, exchange.service.storage
-    url = f"https://{storage.account}.blob.core.windows.net/{container}/ExperimentRun/dcid.{name}"
-    sas = storage.container_sas(container, rights="r")
-    return {log: f"{url}/{log}?{sas}" for log in _logs(job)}
+    url = f"https://{storage.account}.blob.core.windows.net/{container}"
+    sas = "" if way == "unsigned" else f"?{storage.container_sas(container, rights='r')}"
+    return {log: f"{url}/{log_path(name, log)}{sas}" for log in names}
 
 
 def job_moved(service: Service, collection: str, name: str, job: Document) -> None:

@@ -22,6 +22,20 @@ class Background:
         else:
             self._waiting.put_nowait(errand)
 
+    async def wait_for(self, errand: Callable[[], None]) -> None:
+        """Put an errand at the end of the line, and wait until it has been run."""
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def run() -> None:
+            try:
+                errand()
+            finally:
+                loop.call_soon_threadsafe(done.set)
+
+        self.run(run)
+        await done.wait()
+
     async def work(self) -> None:
         """Run the errands until cancelled; one that fails is logged and forgotten."""
         while True:

@@ -13,6 +13,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "output types": ("uri_folder", "UriFolder"),
     # GET of a pipeline's step: recorded in 2023 without properties; the SDK also allows for null.
     "step bodies": ("absent", "null"),
+    # The addresses of a run's log files: signed (as SDKs since v1 read them), or such that the reader's identity must
+    # open them, as a workspace without keys might give; or none while the job runs.
+    "log files": ("signed", "unsigned", "none while it runs"),
     # What a batch endpoint's job keeps of the invocation's name and tags. The name may become its display name
     # (recorded for the one that the service makes up) or its own.
     "batch job keeps": ("tags", "name", "display name", "name and tags", "nothing"),

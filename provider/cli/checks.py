@@ -144,9 +144,7 @@ async def _read_jobs(client: WorkspaceClient) -> str:
 
 
 async def _read_run_history(client: WorkspaceClient) -> str:
-    from ..rest.run_history import RunHistory
-
-    await RunHistory(client).reach()
+    await client.history.reach()
     return "answers"
 
 

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..rest.run_history import RunHistory
 from ..rest.states import JobOutcome
 
 if TYPE_CHECKING:
@@ -30,15 +29,18 @@ class Wait:
         NotResponding to any of the previous states.
     :param silent_since: when it was first found NotResponding, in seconds since the epoch; None while it responds.
     :param status: the last that was seen, so that each change is logged once.
+    :param type: the job's type, once it was seen: ``Command``, ``Pipeline`` ...
     """
 
     fail_on_paused: bool = False
     grace: float = NOT_RESPONDING_GRACE
     silent_since: float | None = None
     status: str = field(default="", compare=False)
+    type: str = field(default="", compare=False)
 
     def see(self, job: Job) -> None:
         """Take note of how a job stands."""
+        self.type = job.type
         silent = job.outcome is JobOutcome.SILENT
         self.silent_since = (self.silent_since or time.time()) if silent else None
         if job.status == self.status:
@@ -69,7 +71,7 @@ async def check_job(client: WorkspaceClient, name: str, wait: Wait) -> Job | Non
     if job.outcome is JobOutcome.SUCCEEDED:
         return job
     if job.outcome is JobOutcome.FAILED:
-        raise job.failure(await RunHistory(client).failure_reason(name))
+        raise job.failure(await client.history.failure_reason(name))
     if wait.given_up:
         raise job.failure(f"It has not responded for {wait.grace:g} s. It may go on nevertheless.")
     if job.outcome is JobOutcome.PAUSED and wait.fail_on_paused:

@@ -10,7 +10,7 @@ from ...datasets.events import parse_time
 from ...datasets.workspace import Kind
 from ..errors import NotFoundError
 from ..rest.bodies import kind_of_type
-from ..rest.run_history import RegisteredOutput, RunHistory
+from ..rest.run_history import RegisteredOutput
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
@@ -42,7 +42,7 @@ async def registered_versions(
         if look:
             await asyncio.sleep(_PAUSE)
         wanted = {key: RegisteredOutput(output["name"], output.get("version")) for key, output in asked.items()}
-        wanted |= await RunHistory(client).registered_outputs(job["name"], job["type"])
+        wanted |= await client.history.registered_outputs(job["name"], job["type"])
         missing = {key: output for key, output in wanted.items() if key not in found}
         for key, output in missing.items():
             if version := await _version(client, _kind(job, asked, key, output), output):

@@ -48,6 +48,7 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param poll_interval: seconds between two looks at the job.
     :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
         task fails.
+    :param get_logs: show the job's log in the task's log, as :class:`AzureMachineLearningCreateJobOperator` does.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :return: the job's facts as a dict, as of :class:`AzureMachineLearningCreateJobOperator`.

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...datasets.workspace import Kind
 from .. import sdk
-from ..arguments import check_name, check_owner, check_seconds
-from ..errors import JobFailedError, WaitTimeoutError
+from ..arguments import check_get_logs, check_name, check_owner, check_seconds
+from ..errors import AzureMachineLearningError, JobFailedError, WaitTimeoutError
 from ..jobs.check import NOT_RESPONDING_GRACE
 from ..lineage import TaskLineage
 from ..links import push_studio_url
 from ..rest.bodies import kind_of_type
-from ..rest.run_history import RunHistory
 from ..rest.states import job_outcome
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ...datasets.workspace import Workspace
     from ..jobs.batch_invocation import BatchInvocation
     from ..jobs.submission import Submission
+    from ..jobs.task_log import TaskLog
     from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
 
@@ -41,11 +41,21 @@ class JobOperator(WaitingOperator):
 
     :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
         task fails.
+    :param get_logs: show the job's log in the task's while it is waited for: ``True``: of the first node;
+        ``"all_nodes"``; ``False``: not.
     """
 
-    def __init__(self, *, not_responding_grace: float = NOT_RESPONDING_GRACE, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        not_responding_grace: float = NOT_RESPONDING_GRACE,
+        get_logs: bool | str = True,
+        **kwargs: Any,
+    ) -> None:
         check_seconds("not_responding_grace", not_responding_grace)
         super().__init__(**kwargs)
+        check_get_logs(get_logs)
+        self.get_logs = get_logs
         self.not_responding_grace = not_responding_grace
         self._submission: Submission | BatchInvocation | None = None
         self._killed = False
@@ -59,12 +69,16 @@ class JobOperator(WaitingOperator):
         job: Job = self.hook.ask(lambda client: self._submit(context, client))
         if not self.waiting:
             return job.to_dict()
+        memory = TaskRun(context).remember(job_type=job.type)
+        job_log = self._log(context, job.name)
         trigger = AzureMachineLearningJobTrigger(
             job_name=job.name,
-            owner=TaskRun(context).remember()["id"],
+            owner=memory["id"],
             not_responding_grace=self.not_responding_grace,
+            log=job_log.for_trigger() if self.get_logs else None,
             **self._waiting_fields(context),
         )
+        trigger.keep_shown = job_log.keep  # as long as it waits here
         return self._finish(context, lambda: self._wait(trigger))
 
     async def _submit(self, context: Context, client: WorkspaceClient) -> Job:
@@ -74,17 +88,39 @@ class JobOperator(WaitingOperator):
         self._lineage = TaskLineage.of_job(client.connection.workspace, job.to_dict(), [])
         return job
 
+    def _log(self, context: Context, name: str) -> TaskLog:
+        from ..jobs.task_log import TaskLog
+
+        task_run = TaskRun(context)
+        return TaskLog(task_run, name, task_run.remember().get("job_type", ""), self.get_logs == "all_nodes")
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Finish after the trigger fired; asset events are written here, where Airflow takes them."""
+        self._log(context, "").keep_told(event.get("shown"))
+        return super().execute_complete(context, event)
+
+    def _show_rest_of_log(self, context: Context, name: str) -> None:
+        if not self.get_logs:
+            return
+        try:
+            self.hook.ask(self._log(context, name).show_rest)
+        except AzureMachineLearningError as error:
+            self.log.warning("The end of the job's log may be missing here: %s", error)
+
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
         memory = TaskRun(context).remember()
         name = memory["job"]
         try:
-            job: dict[str, Any] = found()
+            try:
+                job: dict[str, Any] = found()
+            finally:
+                self._show_rest_of_log(context, name)
         except JobFailedError as error:
             if not job_outcome(str(error.job.get("status"))).is_end:
                 # The retry submits another, and two must not run.
                 TaskRun(context).remember(given_up=name)
                 self._cancel(name, memory["id"])
-            end = self.hook.ask(lambda client: RunHistory(client).end_of_log(name))
+            end = self.hook.ask(lambda client: client.history.end_of_log(name))
             raise JobFailedError(
                 f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}", job=error.job
             ) from None
@@ -173,6 +209,9 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :param poll_interval: seconds between two looks at the job.
     :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
         task fails.
+    :param get_logs: show the job's log in the task's log while it is waited for, in the worker and in the triggerer:
+        ``True``, that of the first node and of a pipeline's steps; ``"all_nodes"``, that of each node; ``False``: not.
+        One request a job and ``poll_interval`` at most; 4 MiB of a job at most, the rest is in studio.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever. Give
         ``limits: {timeout: ...}`` in the job for a limit that AzureML keeps.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
@@ -236,4 +275,4 @@ async def _results(
     from ..jobs.outputs import registered_versions
 
     versions = await registered_versions(client, job, asked)
-    return await RunHistory(client).metrics(job["name"]), versions
+    return await client.history.metrics(job["name"]), versions

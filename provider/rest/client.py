@@ -55,7 +55,8 @@ class WorkspaceClient:
         self._retry = retry
         self._reader = reader
         self.pages = 0  # of lists, that were read
-        self._history = RunHistory(self)
+        self.history = RunHistory(self)
+        """The workspace's run history, which is looked for once."""
 
     async def __aenter__(self) -> Self:
         if self._owns_transport:
@@ -320,7 +321,7 @@ class WorkspaceClient:
         :raises NotFoundError: there is none of that name.
         """
         job = Job.from_body(await self._get(f"/jobs/{_segment(name)}"))
-        return job if job.status else await self._history.completed_job(job)
+        return job if job.status else await self.history.completed_job(job)
 
     async def find_job(self, name: str) -> Job | None:
         """Return a job, or None if there is none of that name."""

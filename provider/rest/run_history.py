@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from urllib.parse import quote
 from ...datasets.workspace import Kind
 from ..errors import AzureMachineLearningError, NotFoundError
 from ..links import job_url
+from .blob_reader import shared_blob_reader
+from .log_names import own_logs
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
@@ -20,15 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Where a job's own output is, the likeliest first; source: JobLogPattern of azure-ai-ml. With several nodes the first
-# one's, and of the older logs 70_driver_log.txt.
-_LOGS = (
-    re.compile(r"user_logs/std_log[\D]*[0]*(?:_ps)?\.txt"),
-    re.compile(r"azureml-logs/7\d.+\.txt"),
-    re.compile(r"azureml-logs/\d{2}.+\.txt"),
-    re.compile(r"azureml-logs/hyperdrive\.txt"),
-    re.compile(r"logs/azureml/executionlogs\.txt"),
-)
 _MOST_PARTS = 5
 _ASSET = re.compile(r".*/(models|data)/([^/]+)/versions/([^/]+)", re.IGNORECASE)
 _NAMELESS = re.compile(r"azureml_.+_output_.+")  # what AzureML calls an output that nobody gave a name to
@@ -65,7 +59,9 @@ class Asks(Protocol):
 
 class RunHistory:
     """
-    The run history of a workspace. Its methods never raise for want of an answer: they are asked beside the point.
+    The run history of a workspace, looked for once.
+
+    Unless they say so, its methods never raise for want of an answer: they are asked beside the point.
 
     Source: recorded_shapes/README.md, "Jobs"; metrics: MLflow's REST API, which AzureML serves.
 
@@ -75,13 +71,15 @@ class RunHistory:
     def __init__(self, client: Asks) -> None:
         self._client = client
         self._api: str | None = None
+        self._discovery = asyncio.Lock()
 
     async def _ask(
         self, service: str, path: str, params: dict[str, str] | None = None, *, json: Any = None
     ) -> dict[str, Any]:
-        if self._api is None:
-            discovery_url = (await self._client.get_workspace())["properties"]["discoveryUrl"]
-            self._api = str((await self._client.request("GET", discovery_url))["api"])
+        async with self._discovery:
+            if self._api is None:
+                discovery_url = (await self._client.get_workspace())["properties"]["discoveryUrl"]
+                self._api = str((await self._client.request("GET", discovery_url))["api"])
         url = f"{self._api}/{service}/v1.0{self._client.connection.workspace.id}{path}"
         return await self._client.request("GET" if json is None else "POST", url, params=params, json=json)
 
@@ -182,13 +180,33 @@ class RunHistory:
         """
         try:
             run = next(iter(await self.failed_parts(name)), {"runId": name})
-            files = (await self._ask("history", f"/runs/{quote(run['runId'], safe='')}/details")).get("logFiles") or {}
-            if not (url := next((files[log] for kind in _LOGS for log in sorted(files) if kind.fullmatch(log)), None)):
+            files = await self.log_files(run["runId"])
+            if not (names := own_logs(files)):
                 return ""
-            return await _end_of_blob(url, size)
+            async with shared_blob_reader(self._client.connection) as blobs:
+                length = (await blobs.read(files[names[0]], start=0, length=1)).size or 0
+                end = await blobs.read(files[names[0]], start=max(0, length - size), length=size)
+            return end.data.decode(errors="replace").strip()
         except Exception as error:  # noqa: BLE001 - the job's failure must be told, with or without its log
             log.warning("The log of job %s could not be read: %s", name, type(error).__name__)
             return ""
+
+    async def log_files(self, name: str) -> dict[str, str]:
+        """
+        Return the log files of a job as far as there are any yet: name -> address, mostly signed for some hours.
+
+        :raises AzureMachineLearningError: run history did not answer.
+        """
+        files = (await self._ask("history", f"/runs/{quote(name, safe='')}/details")).get("logFiles") or {}
+        return {str(file): str(url) for file, url in files.items() if url}
+
+    async def parts(self, name: str) -> list[dict[str, Any]]:
+        """
+        Return the children of a job, a pipeline's steps, as run history describes them.
+
+        :raises AzureMachineLearningError: run history did not answer.
+        """
+        return [child async for child in self._children(name)]
 
     async def metrics(self, name: str) -> dict[str, float]:
         """Return the last value of each metric that a job logged with MLflow."""
@@ -215,15 +233,3 @@ def _error(run: dict[str, Any]) -> str:
     body = ((run.get("error") or {}).get("error")) or {}
     message = str(body.get("message") or "").strip()
     return f"{body.get('code') or 'Error'}: {message}" if message else ""
-
-
-async def _end_of_blob(url: str, size: int) -> str:
-    """The URL holds a signature: no token is sent with it, and it is in no message."""
-    from azure.storage.blob.aio import BlobClient
-
-    async with BlobClient.from_blob_url(url) as blob:
-        length = (await blob.get_blob_properties()).size
-        if length == 0:
-            return ""
-        stream = await blob.download_blob(offset=max(0, length - size), length=min(size, length))
-        return (await stream.readall()).decode(errors="replace").strip()

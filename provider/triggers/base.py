@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -18,6 +19,7 @@ from ..waiting.sightings import FIRST_PAUSE, LONGEST_PAUSE, Sightings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ..rest.client import WorkspaceClient
     from ..waiting.plan import Question
@@ -92,7 +94,8 @@ class AzureMachineLearningTrigger(BaseTrigger):
         :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
         """
         seen = Sightings(self.what)
-        return await self._in_time(poll(self._noting(client, seen), interval=self.poll_interval), seen)
+        async with self._beside(client):
+            return await self._in_time(poll(self._noting(client, seen), interval=self.poll_interval), seen)
 
     def _noting(self, client: WorkspaceClient, seen: Sightings) -> Callable[[], Awaitable[Any]]:
         async def look() -> Any:
@@ -111,7 +114,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
         from ..waiting.plan import plan_of_waits
 
         connection = await self.hook.aget_workspace_connection()
-        async with plan_of_waits(connection) as plan:
+        async with plan_of_waits(connection) as plan, self._beside(plan.logs):
             seen, question = Sightings(self.what), self.question()
 
             def tells(item: dict[str, Any] | None) -> bool:
@@ -123,6 +126,14 @@ class AzureMachineLearningTrigger(BaseTrigger):
                 replace(question, tells=tells), self._noting(plan.client, seen), interval=self.poll_interval
             )
             return await self._in_time(looks, seen)
+
+    def _beside(self, client: WorkspaceClient) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """Do something else while it waits."""
+        return contextlib.nullcontext()
+
+    def _told_beside(self) -> dict[str, Any]:
+        """Return what the event holds besides."""
+        return {}
 
     async def _in_time(self, looks: Awaitable[_T], seen: Sightings) -> _T:
         log.info("Waiting for %s, checking every %g s.", self.what, self.poll_interval)
@@ -151,6 +162,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
             event = {"status": "error", "error": type(error).__name__, "message": str(error), "facts": vars(error)}
         else:
             event = {"status": "success", "found": found}
+        event |= self._told_beside()
         await asyncio.sleep(max(0.0, settled - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from ..capabilities import aget_xcom, aset_xcom
 from ..hook import AzureMachineLearningHook
 from ..jobs.check import NOT_RESPONDING_GRACE, Wait, check_job
 from ..task_run import TASK_RUN_TAG
 from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from ..rest.client import WorkspaceClient
     from ..waiting.plan import Question
 
+SHOWN_KEY = "azureml_log_shown"
 _KILL_SECONDS = 25  # less than Airflow gives, `[triggerer] on_kill_timeout`
 
 
@@ -28,7 +32,13 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         counts anew.
     :param owner: the id of the task run that submitted the job: when a user kills the task, the job is canceled. None:
         somebody else's job, which is only watched.
+    :param log: the job's log is shown while it runs: ``{"type", "all_nodes", "shown"}``, the job's type, whether of all
+        nodes, and what was shown already. None: it is not.
     """
+
+    keep_shown: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+    """What keeps how far the log was shown, in the worker. In the triggerer an XCom does, as Airflow gives triggers no
+    other memory; it outlives the triggerer, and the event takes over from it."""
 
     def __init__(
         self,
@@ -37,6 +47,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         fail_on_paused: bool = False,
         not_responding_grace: float = NOT_RESPONDING_GRACE,
         owner: str | None = None,
+        log: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,11 +55,13 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         self.owner = owner
         self.fail_on_paused = fail_on_paused
         self.not_responding_grace = not_responding_grace
+        self.log_wanted = log
         self._seen = Wait(fail_on_paused, not_responding_grace)
 
     def _fields(self) -> dict[str, Any]:
         own = ("job_name", "fail_on_paused", "not_responding_grace", "owner")
-        return {**super()._fields(), **{name: getattr(self, name) for name in own}}
+        log = {"log": self.log_wanted} if self.log_wanted else {}
+        return {**super()._fields(), **{name: getattr(self, name) for name in own}, **log}
 
     @property
     def what(self) -> str:
@@ -83,6 +96,48 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         """Return the completed job's facts, or None while it goes on."""
         job = await check_job(client, self.job_name, self._seen)
         return job.to_dict() if job else None
+
+    @contextlib.asynccontextmanager
+    async def _beside(self, client: WorkspaceClient) -> AsyncIterator[None]:
+        if self.log_wanted is None:
+            yield
+            return
+        from ..jobs.log import log_of, show_while_it_grows
+        from ..jobs.showing import open_showing
+
+        shown = {**self.log_wanted, "shown": await self._remembered() or self.log_wanted["shown"]}
+        async with open_showing(client, self.job_name, shown, keep=self._keep) as showing:
+            found = log_of(showing, self.job_name, shown["type"])
+            growing = asyncio.create_task(show_while_it_grows(found, interval=self.poll_interval))
+            try:
+                yield
+            finally:
+                growing.cancel()
+                await asyncio.gather(growing, return_exceptions=True)
+
+    async def _remembered(self) -> Any:
+        if (ti := getattr(self, "task_instance", None)) is None or self.keep_shown is not None:
+            return None
+        try:
+            found = await aget_xcom(ti, SHOWN_KEY)
+        except Exception as error:  # noqa: BLE001 - Airflow's own
+            self.log.warning("How far the job's log was shown is not known: %s", type(error).__name__)
+            return None
+        return found if isinstance(found, dict) and found.get("job") == self.job_name else None
+
+    async def _keep(self, shown: dict[str, Any]) -> None:
+        assert self.log_wanted is not None
+        self.log_wanted = {**self.log_wanted, "shown": shown}
+        if self.keep_shown is not None:
+            await self.keep_shown(shown)
+        elif (ti := getattr(self, "task_instance", None)) is not None:
+            try:
+                await aset_xcom(ti, SHOWN_KEY, shown)
+            except Exception as error:  # noqa: BLE001 - Airflow's own
+                self.log.warning("How far the job's log was shown could not be kept: %s", type(error).__name__)
+
+    def _told_beside(self) -> dict[str, Any]:
+        return {"shown": self.log_wanted["shown"]} if self.log_wanted else {}
 
     async def on_kill(self) -> None:
         """Cancel the job, if it is this task's own; Airflow calls this only when a user ends the waiting task."""

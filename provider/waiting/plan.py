@@ -101,6 +101,8 @@ class Plan:
         name = connection.owner.label
         self.client: WorkspaceClient = client_for(connection, transport=reads, retry=False, reader=f"waits {name}")
         self._lists = client_for(connection, transport=transport, retry=False, reader=f"lists {name}")
+        # What is shown of logs waits its own turn, and is never asked before what the waits themselves ask.
+        self.logs = client_for(connection, transport=reads, retry=False, reader=f"logs {name}")
         self._tags = {"workspace": name}
         self._rosters: dict[Listing, Roster] = {}
         self._places: dict[tuple[Listing, str], _Place] = {}

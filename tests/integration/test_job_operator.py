@@ -19,7 +19,6 @@ from airflow_provider_azureml.provider.errors import JobFailedError, SpecError, 
 from airflow_provider_azureml.provider.jobs import submission
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
-from airflow_provider_azureml.provider.rest.run_history import RunHistory
 
 ENVIRONMENT = "azureml://registries/azureml/environments/sklearn/versions/1"
 COMMAND = {"type": "command", "command": "echo", "environment": ENVIRONMENT}
@@ -306,7 +305,7 @@ class TestFailure:
     def test_of_a_long_log_it_is_the_end(self, ws, submit, azureml_emulator, ask):
         name, log = submit(["Running"]), "".join(f"line {number}\n" for number in range(1000))
         azureml_emulator.job(name).fail(log=log)
-        assert ask(lambda client: RunHistory(client).end_of_log(name, size=100)) == log[-100:].strip()
+        assert ask(lambda client: client.history.end_of_log(name, size=100)) == log[-100:].strip()
 
     def test_of_a_pipeline_it_names_the_parts_that_failed_and_shows_their_log(self, ws, task, cpu, azureml_emulator):
         azureml_emulator.script_jobs([{"status": "Failed", "error": {"code": "ScriptError", "message": "no column"}}])
