@@ -13,6 +13,7 @@ import hashlib
 import logging
 import time
 from collections import deque
+from contextlib import asynccontextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,8 @@ from ..rest.log_names import own_logs
 from ..rest.states import job_outcome
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from .showing import Showing
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ _READS_PER_LOOK = 9
 _REFUSALS = 3  # on end, each with a new address
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds, once the job has ended, between tries of a read
 _REST_SECONDS = 120.0  # for what is still to be shown then
+_STOP_SECONDS = 5.0  # for a request that is on its way when the job has ended
 _WAITING = ("NotStarted", "Queued", "Scheduled", "")
 
 
@@ -256,11 +260,29 @@ def log_of(showing: Showing, name: str, job_type: str) -> Log:
     return PipelineLog(showing, name) if job_type == "Pipeline" else JobLog(showing, name)
 
 
-async def show_while_it_grows(found: Log, *, interval: float) -> None:
-    """Show a log until canceled: at most one request a job in each interval."""
+@asynccontextmanager
+async def show_meanwhile(found: Log, *, interval: float) -> AsyncIterator[None]:
+    """Show a log as it grows, beside something else that is waited for."""
+    stop = asyncio.Event()
+    growing = asyncio.create_task(show_while_it_grows(found, interval=interval, stop=stop))
+    try:
+        yield
+    finally:
+        # A request that is on its way comes to its end: cut off in its handshake, it would leave a socket open.
+        stop.set()
+        try:
+            await asyncio.wait([growing], timeout=_STOP_SECONDS)
+        finally:
+            growing.cancel()
+
+
+async def show_while_it_grows(found: Log, *, interval: float, stop: asyncio.Event) -> None:
+    """Show a log until it is to stop: at most one request a job in each interval."""
     failures = 0
     while not found.done:
-        await asyncio.sleep(interval * min(2**failures, 8))
+        await _pause(stop, interval * min(2**failures, 8))
+        if stop.is_set():
+            return
         try:
             await found.step()
             failures = 0
@@ -270,6 +292,12 @@ async def show_while_it_grows(found: Log, *, interval: float) -> None:
         except Exception as error:  # noqa: BLE001 - the job is waited for, with or without its log
             log.warning("The log is not shown any more: %s", type(error).__name__)
             return
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def show_once(found: Log) -> None:

@@ -102,18 +102,14 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         if self.log_wanted is None:
             yield
             return
-        from ..jobs.log import log_of, show_while_it_grows
+        from ..jobs.log import log_of, show_meanwhile
         from ..jobs.showing import open_showing
 
         shown = {**self.log_wanted, "shown": await self._remembered() or self.log_wanted["shown"]}
         async with open_showing(client, self.job_name, shown, keep=self._keep) as showing:
             found = log_of(showing, self.job_name, shown["type"])
-            growing = asyncio.create_task(show_while_it_grows(found, interval=self.poll_interval))
-            try:
+            async with show_meanwhile(found, interval=self.poll_interval):
                 yield
-            finally:
-                growing.cancel()
-                await asyncio.gather(growing, return_exceptions=True)
 
     async def _remembered(self) -> Any:
         if (ti := getattr(self, "task_instance", None)) is None or self.keep_shown is not None:

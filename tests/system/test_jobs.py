@@ -1,6 +1,7 @@
 """A job and the task that submitted it, when either way of waiting is killed: one job, and none left running."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -60,6 +61,34 @@ def test_a_deferred_task_outlives_all_of_airflow(
     rest.wait_for_run("job_submitted_deferred", run_id)
     assert outsider.jobs(run_id) == [job]
     assert rest.task("job_submitted_deferred", run_id, "outlived")["try_number"] == 1
+
+
+@both_ways
+def test_each_line_of_the_jobs_log_is_in_the_tasks_once(
+    airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider, way: str
+) -> None:
+    """Also when the triggerer, or the worker, is killed in between."""
+    dag_id = f"job_submitted_{way}"
+    run_id, name = start(rest, outsider, way)
+
+    def lines() -> list[str]:
+        tries = rest.task(dag_id, run_id, "outlived")["try_number"]
+        text = "".join(rest.log(dag_id, run_id, "outlived", try_number=number + 1) for number in range(tries))
+        return re.findall("~ epoch [0-9]", text)
+
+    emulator.job(name).write_log("~ epoch 1\n~ epoch 2\n")
+    until(lambda: len(lines()) == 2, 60, lambda: rest.log(dag_id, run_id, "outlived", try_number=1))
+    if way == "deferred":
+        airflow.kill_component("triggerer")
+        airflow.start_component("triggerer")
+    else:
+        os.kill(rest.task(dag_id, run_id, "outlived")["pid"], signal.SIGKILL)
+    emulator.job(name).write_log("~ epoch 3\n")
+    until(lambda: len(lines()) == 3, 120, lambda: str(lines()))
+    emulator.job(name).write_log("~ epoch 4")
+    emulator.job(name).complete()
+    rest.wait_for_run(dag_id, run_id)
+    assert lines() == [f"~ epoch {number}" for number in (1, 2, 3, 4)]
 
 
 @both_ways

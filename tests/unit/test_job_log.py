@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from dataclasses import dataclass, field
@@ -114,8 +115,6 @@ async def test_each_step_is_one_request(shown):
 )
 def test_whatever_the_pieces_and_however_often_it_starts_anew_all_is_shown_once_and_in_order(text, cuts, part):
     """Each cut is a moment at which the file is so long, and the process that reads it another."""
-    import asyncio
-
     content = text.encode()
     collected: list[str] = []
 
@@ -280,10 +279,10 @@ async def test_the_steps_of_a_pipeline_in_a_pipeline_are_shown_and_reused_ones_n
 async def test_a_busy_service_is_asked_less_often_and_never_ends_the_log(monkeypatch, shown):
     pauses: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def pause(stop: Any, seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(job_log.asyncio, "sleep", sleep)
+    monkeypatch.setattr(job_log, "_pause", pause)
     service = Service(errors=[TransientError("busy")] * 5)
     service.files["j"][STD] = b"one\n"
     log = JobLog(showing(service, Memory()), "j")
@@ -292,14 +291,14 @@ async def test_a_busy_service_is_asked_less_often_and_never_ends_the_log(monkeyp
         log.done = True
 
     log._showing.keep = keep
-    await show_while_it_grows(log, interval=1)
+    await show_while_it_grows(log, interval=1, stop=asyncio.Event())
     assert pauses[:6] == [1, 2, 4, 8, 8, 8]
     assert shown() == ["one"]
 
 
 async def test_what_goes_wrong_in_its_own_code_leaves_the_wait_alone(shown):
     service = Service(errors=[ValueError("a mistake")])
-    await show_while_it_grows(JobLog(showing(service, Memory()), "j"), interval=0)
+    await show_while_it_grows(JobLog(showing(service, Memory()), "j"), interval=0, stop=asyncio.Event())
     assert shown() == ["The log is not shown any more: ValueError"]
 
 
