@@ -74,6 +74,20 @@ async def aset_xcom(ti: Any, key: str, value: JsonValue) -> None:
         await asyncio.to_thread(XCom.set, key, value, **where)
 
 
+async def amask_secret(secret: JsonValue) -> None:
+    """
+    Tell Airflow's masker, in this process and in its supervisor, what no log may show.
+
+    :param secret: a text, or a list of texts.
+    """
+    from airflow.sdk import log
+
+    if hasattr(log, "amask_secret"):
+        await log.amask_secret(secret)
+    else:
+        await asyncio.to_thread(log.mask_secret, secret)
+
+
 def end_at_once(errors: tuple[type[Exception], ...], reason: str) -> RetryPolicy | None:
     """
     Return a policy by which some errors end a task at once, whatever its ``retries``; None if Airflow has no policies.

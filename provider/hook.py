@@ -13,6 +13,7 @@ from airflow.sdk import BaseHook
 from ..datasets.workspace import Registry
 from .connection import AZURE_CONN_TYPE, CONN_TYPE, DEFAULT_CONN_ID, WorkspaceConnection, azure_conn_id
 from .errors import AzureMachineLearningError, ConnectionConfigurationError
+from .masking import keep_signatures_out_of_urllib3s_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -260,6 +261,7 @@ def _new_ml_client(connection: WorkspaceConnection, credential: Any) -> MLClient
     load_sdk()
     from azure.ai.ml import MLClient
 
+    keep_signatures_out_of_urllib3s_lines()
     if isinstance(connection.owner, Registry):
         return MLClient(
             credential, registry_name=connection.owner.name, cloud=connection.cloud.sdk_name, show_progress=False

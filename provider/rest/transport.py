@@ -24,6 +24,7 @@ from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError
 
 from ..errors import TransientError
+from ..masking import mask_answer
 from .read_budget import read_budget
 from .refusals import path_of, refusal
 
@@ -163,6 +164,8 @@ class Transport:
                 raise TransientError(f"{self._connection.who}: {what}") from None
             body = None
         if status < 300:
+            if method == "POST":
+                await mask_answer(body)
             return Answer(status, body, answered)
         raise refusal(self._connection, method, url, status, body, answered)
 

@@ -32,7 +32,7 @@ ORDER = {
             "provider.specs",
         },
         {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run", "provider.interruptible"},
-        {"provider.retries"},
+        {"provider.masking", "provider.retries"},
         {"provider.rest"},
         {"provider.storage"},
         {"provider.hook", "provider.sdk", "provider.references", "provider.lineage"},
