@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from airflow.sdk import Asset, AssetWatcher
 
@@ -97,14 +97,15 @@ def watch(
         "poll_interval": float(poll_interval),
         "event_queue": event_queue,
     }
-    conditions = [f"{key}={value}" for key, value in wanted.items()]
+    conditions = [_condition(key, value) for key, value in wanted.items()]
     if kind is Kind.EXPERIMENT:
         fields["statuses"] = sorted(statuses or ["Completed"])
         conditions = [*fields["statuses"], *conditions]
     label = ", ".join(conditions)
     watched = {"watched": ",".join(conditions) or "all"}
     if consumer:
-        label, watched = f"{label} for {consumer}".strip(), {"consumer": consumer, **watched}  # as Airflow sorts it
+        label = f"{label} for {consumer}" if label else f"for {consumer}"
+        watched = {"consumer": consumer, **watched}  # as Airflow sorts it
     fields["asset"] = f"{asset.name} (watched: {label})" if label else f"{asset.name} (watched)"
     trigger: AzureMachineLearningWatchTrigger
     if kind is Kind.EXPERIMENT:
@@ -117,6 +118,13 @@ def watch(
         group=asset.group,
         watchers=[AssetWatcher(name=f"{kind.collection}/{name}", trigger=trigger)],
     )
+
+
+def _condition(key: str, value: str) -> str:
+    """Return a tag that is asked for, written so that no two filters read the same; plain ones are as they are."""
+    key = re.sub(r"[,=]|%(?=25|2C|3D|20)", lambda found: quote(found[0]), key)
+    value = re.sub(r",(?=.*=)|%(?=25|2C|3D|20)", lambda found: quote(found[0]), value, flags=re.DOTALL)
+    return f"{key}={re.sub(r' for (?=[A-Za-z0-9_.-]+$)', '%20for ', value)}"
 
 
 def _identity(asset: Asset) -> tuple[Workspace | Registry, Kind, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_azureml.datasets import Registry, Workspace
@@ -46,6 +46,29 @@ def test_filters_make_identities_and_tuning_does_not():
         (MODEL.name, MODEL.uri),
     ]
     assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 5
+
+
+_words = st.lists(st.sampled_from(["a", "b", "=", ",", " ", "%", "2C", "%3D", " for ", "d", "\n"]), max_size=5).map("".join)
+_filters = st.tuples(st.dictionaries(_words, _words, max_size=3), st.sampled_from([None, "d", "a"]))
+
+
+@given(_filters, _filters)
+@example(({"a": "1, b=2"}, None), ({"a": "1", "b": "2"}, None))
+@example(({"a=b": "c"}, None), ({"a": "b=c"}, None))
+@example(({"a": "b for d"}, None), ({"a": "b"}, "d"))
+@example(({" a": "b"}, "d"), ({"a": "b"}, "d"))
+def test_two_filters_never_share_an_identity(one, other):
+    first, second = (watch(MODEL, conn_id="c", tags=tags, consumer=consumer) for tags, consumer in (one, other))
+    assert (first.name == second.name) == (first.uri == second.uri) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [("x, y", "a=x, y"), ("b=c", "a=b=c"), ("50%", "a=50%"), ("for all", "a=for all"), ("1, b=2", "a=1%2C b=2")],
+)
+def test_an_identity_changes_only_where_it_has_to(value, label):
+    watched = watch(MODEL, conn_id="c", tags={"a": value})
+    assert watched.name == f"{MODEL.name} (watched: {label})"
 
 
 def test_the_final_states_of_an_experiments_jobs_are_part_of_its_identity():
