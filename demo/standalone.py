@@ -128,6 +128,14 @@ class StandaloneAirflow:
         self.start_component(name)
         until(lambda: newest() > before, self.start_timeout, lambda: self.log_ends(name))
 
+    def revive(self) -> list[str]:
+        """Start what has ended by itself, as whoever supervises them does, and return its names."""
+        ended = [name for name, kept in self._running.items() if kept.status is not None]
+        for name in ended:
+            self.kill_component(name)
+            self.start_component(name)
+        return ended
+
     def component_log(self, name: str) -> Path:
         """Return the file that a component's output goes to."""
         return self.home / f"{name}.log"

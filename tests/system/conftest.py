@@ -80,13 +80,22 @@ class Outsider:
     def submit_job(self, name: str, *, experiment: str = "Default") -> str:
         """Submit a command job under this name."""
         words = {"jobType": "Command", "command": "true", "environmentId": "azureml:any:1"}
-        self._put(f"jobs/{name}", **words, experimentName=experiment)
+        self.put(f"jobs/{name}", **words, experimentName=experiment)
         return name
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return anything below the workspace, or None if it is not there."""
+        try:
+            return self._request("GET", path)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
 
     def register_model(self, name: str, version: str, **tags: str) -> None:
         """Register a model version whose bytes nobody reads."""
         uri = "azureml://datastores/workspaceblobstore/paths/elsewhere"
-        self._put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
+        self.put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
 
     def share_model(self, registry: str, name: str, version: str) -> None:
         """Register a model version in a registry."""
@@ -99,14 +108,6 @@ class Outsider:
         )
         words = {"modelType": "custom_model", "modelUri": "https://account.blob.core.windows.net/c/path"}
         self._http.put(path, json={"properties": words}).raise_for_status()
-
-    def try_to_register(self, name: str, version: str) -> bool:
-        """Register a model version; False if the workspace is out of reach at the moment."""
-        try:
-            self.register_model(name, version)
-        except httpx.TransportError:
-            return False
-        return True
 
     def versions(self, kind: str, name: str) -> list[str]:
         """Return the versions of an asset (`models`, `data`), newest first."""
@@ -125,8 +126,15 @@ class Outsider:
         """Close the connections."""
         self._http.close()
 
-    def _put(self, path: str, **properties: Any) -> None:
-        self._request("PUT", path, json={"properties": properties})
+    def put(self, path: str, **properties: Any) -> dict[str, Any]:
+        """Make or change something."""
+        return self._request("PUT", path, json={"properties": properties})
+
+    def delete(self, path: str) -> None:
+        """Delete something that may be gone already."""
+        answer = self._http.delete(f"{self._workspace}/{path}")
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            answer.raise_for_status()
 
     def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         answer = self._http.request(method, f"{self._workspace}/{path}", **options)

@@ -94,6 +94,15 @@ class PostgreSQL(_Server):
         """What makes an Airflow use it."""
         return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url}
 
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as when its machine is lost."""
+        self._kept.kill()
+
+    def start_again(self) -> None:
+        """Start it on what it had stored."""
+        self._kept = Kept(self._serve(), environment=os.environ, directory=self.folder, log=self._log)
+        until(self._answers, 60, self._log.read_text)
+
     def query(self, statement: str) -> list[list[str]]:
         """Run a statement in the database and return the rows as text."""
         with contextlib.closing(self._connect("airflow")) as connection, connection.cursor() as cursor:
@@ -129,6 +138,10 @@ class PostgreSQL(_Server):
         )
         if made.returncode:
             raise RuntimeError(f"initdb failed\n{made.stdout}\n{made.stderr}")
+        return self._serve()
+
+    def _serve(self) -> list[str]:
+        assert self._programs is not None
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -139,7 +152,16 @@ class PostgreSQL(_Server):
             "full_page_writes": "off",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return [*_as_nobody(), str(self._programs / "postgres"), "-D", str(data), *options]
+        return [*_as_nobody(), str(self._programs / "postgres"), "-D", str(self.folder / "data"), *options]
+
+    def _answers(self) -> bool:
+        import psycopg2
+
+        try:
+            self._connect("airflow").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
 
     def _is_ready(self) -> bool:
         if not super()._is_ready():

@@ -37,7 +37,7 @@ def started(airflow: StandaloneAirflow, emulator: Emulator) -> dict[str, str]:
     That is a cluster, a model, and a connection to a workspace in another subscription.
     """
     rest, outsider = airflow.rest, Outsider(emulator)
-    outsider._put("computes/cpu", computeType="AmlCompute", properties={"vmSize": "Standard_DS3_v2"})
+    outsider.put("computes/cpu", computeType="AmlCompute", properties={"vmSize": "Standard_DS3_v2"})
     outsider.register_model("flowers", "1")
     outsider.close()
     other = str(uuid.uuid4())

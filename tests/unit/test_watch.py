@@ -48,7 +48,8 @@ def test_filters_make_identities_and_tuning_does_not():
     assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 5
 
 
-_words = st.lists(st.sampled_from(["a", "b", "=", ",", " ", "%", "2C", "%3D", " for ", "d", "\n"]), max_size=5).map("".join)
+_parts = st.sampled_from(["a", "b", "=", ",", " ", "%", "2C", "%3D", " for ", "d", "\n"])
+_words = st.lists(_parts, max_size=5).map("".join)
 _filters = st.tuples(st.dictionaries(_words, _words, max_size=3), st.sampled_from([None, "d", "a"]))
 
 
