@@ -33,6 +33,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "registry next data version": ("told", "untold"),
     # PUT of a version that exists in a registry, with other tags: recorded is only the making.
     "registry update": ("done", "accepted"),
+    # Whether $orderBy=modifiedtime works for versions of models too: the specification says so for data. A service
+    # keeps to what it does, so this has no turns.
+    "order by change": ("honoured", "ignored", "refused"),
 }
 
 

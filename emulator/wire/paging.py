@@ -64,6 +64,11 @@ def _take(entries: Iterator[Entry], wanted: Wanted, limit: int) -> Iterator[Entr
 def _ordered(exchange: Exchange, collection: str, after: int | None, newest_first: bool) -> Iterator[Entry]:
     service, order = exchange.service, exchange.query.get("$orderBy", exchange.query.get("orderBy", ""))
     column, _, direction = order.lower().partition(" ")
+    if column == "modifiedtime":
+        way = service.config.answers.get("order by change", "honoured")
+        if way == "refused":
+            raise provider_error(400, f"Cannot order by '{order}'.")
+        column = column if way == "honoured" else ""
     visible = exchange.now - service.config.list_delay if service.config.list_delay else None
     if column == "modifiedtime":
         entries = sorted(

@@ -57,11 +57,13 @@ class VersionCursor:
         """
         Return what is to be announced, oldest first.
 
-        :param versions: those that there are, or some of them; archived ones left out.
+        :param versions: those that there are, or some of them; archived ones left out. A list that changes while its
+            pages are read may show one twice.
         :param tags: what a version must carry to match.
         """
-        found = (version for version in versions if tags.items() <= version.tags.items() and not self.knows(version))
-        return sorted(found, key=lambda version: version.order)
+        new = (version for version in versions if tags.items() <= version.tags.items() and not self.knows(version))
+        found = {(version.version, version.created_at): version for version in new}
+        return sorted(found.values(), key=lambda version: version.order)
 
     def tell(self, versions: Iterable[AssetVersion]) -> Self:
         """Return the cursor for after these were announced."""

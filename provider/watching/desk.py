@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...datasets.events import AssetVersion, parse_time
 from ...datasets.workspace import Kind
-from ..errors import AzureMachineLearningError, NotFoundError, TransientError
+from ..errors import AzureMachineLearningError, NotFoundError, RequestRefusedError, TransientError
 from .cursors import milliseconds
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _MOST_PAUSE = 60.0  # seconds between two tries while the service says no more t
 class View(IntEnum):
     """How much of a list is asked for; each holds what the ones before it hold."""
 
-    RECENT = 1
-    ACTIVE = 2
+    RECENT = 1  # made since
+    CHANGED = 2  # made or changed since
     ALL = 3
 
 
@@ -40,7 +40,7 @@ class Look:
     """
     What somebody wants to see.
 
-    :param since: of RECENT and of jobs: made at this moment or later; milliseconds.
+    :param since: of all but ALL: at this moment or later; milliseconds.
     :param jobs: names of jobs to be asked for where the list does not show them.
     """
 
@@ -61,12 +61,17 @@ class Listing:
 
     :param versions: not archived.
     :param archived: the archived ones, in the view ALL.
+    :param is_whole: whether these are all versions that are not archived.
+    :param changed: of CHANGED: when the last change was made, milliseconds; 0 if the list need not show changes first,
+        so that next time all of it must be read again.
     :param newest: when the newest job of the workspace was made, ISO 8601, or empty.
     """
 
     view: View = View.ALL
     versions: tuple[AssetVersion, ...] = ()
     archived: tuple[AssetVersion, ...] = ()
+    is_whole: bool = True
+    changed: int = 0
     jobs: tuple[Job, ...] = ()
     newest: str = ""
     error: Exception | None = None
@@ -91,6 +96,8 @@ class Desk:
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._not_before = 0.0
         self._refused = 0
+        self._knows_changes = True  # whether the service can be asked for what changed last
+        self._shows_changes_first = False  # whether it was seen to do as it is asked then
 
     def use(self, client: WorkspaceClient | None) -> None:
         """Ask with this client from now on; with none, wait for one."""
@@ -162,26 +169,64 @@ class Desk:
         assert self._client is not None
         if self._kind is Kind.EXPERIMENT:
             return await self._list_jobs(look)
-        found: list[AssetVersion] = []
-        archived: list[AssetVersion] = []
         try:
             if look.view is View.ALL:
-                async for version, is_archived in self._client.list_all_versions(self._kind, name):
-                    (archived if is_archived else found).append(version)
-            else:
-                await self._list_versions(name, look, found)
+                return await self._list_all(name)
+            if look.view is View.CHANGED and self._knows_changes:
+                return await self._list_changed(name, look)
+            return await self._list_recent(name, look)
         except NotFoundError:
-            found, archived = [], []
-        return Listing(look.view, tuple(found), tuple(archived))
+            return Listing(look.view)
 
-    async def _list_versions(self, name: str, look: Look, found: list[AssetVersion]) -> None:
+    async def _list_all(self, name: str) -> Listing:
         assert self._client is not None
+        found: dict[bool, list[AssetVersion]] = {False: [], True: []}
+        async for version, is_archived in self._client.list_all_versions(self._kind, name):
+            found[is_archived].append(version)
+        return Listing(View.ALL, tuple(found[False]), tuple(found[True]))
+
+    async def _list_recent(self, name: str, look: Look) -> Listing:
+        assert self._client is not None
+        found = []
         in_order = _InOrder()
         async for version in self._client.list_versions(self._kind, name):
             found.append(version)
             ordered = in_order.goes_on(version.created_at)
             if look.view is View.RECENT and ordered and milliseconds(version.created_at) < look.since:
-                return
+                return Listing(look.view, tuple(found), is_whole=False)
+        return Listing(look.view, tuple(found))
+
+    async def _list_changed(self, name: str, look: Look) -> Listing:
+        """
+        Return what was changed since, if the service is known to show that first, and else all.
+
+        A list in the order of changes is told from one in another order by those that changed after younger ones were
+        made. A whole list that has such and is in order proves that the service does as it is asked; one that is not in
+        order proves the contrary.
+        """
+        assert self._client is not None
+        found = []
+        by_change, by_creation = _InOrder(), _InOrder()
+        newest, is_whole = 0, True
+        is_ordered = True
+        try:
+            async for version, changed_at in self._client.list_changed_versions(self._kind, name):
+                found.append(version)
+                by_creation.goes_on(version.created_at)
+                is_ordered = is_ordered and bool(changed_at) and by_change.goes_on(changed_at)
+                newest = max(newest, milliseconds(changed_at))
+                if not is_ordered:
+                    self._shows_changes_first = False
+                if self._shows_changes_first and milliseconds(changed_at) < look.since:
+                    is_whole = False
+                    break
+        except RequestRefusedError:
+            self._knows_changes = False
+            return await self._list_recent(name, look)
+        if is_ordered and not by_creation.holds:
+            self._shows_changes_first = True
+        is_proven = is_ordered and self._shows_changes_first
+        return Listing(look.view, tuple(found), is_whole=is_whole, changed=newest if is_proven else 0)
 
     async def _list_jobs(self, look: Look) -> Listing:
         """Return the jobs made since, and those that were asked for by name and still exist."""
@@ -206,11 +251,11 @@ class _InOrder:
 
     def __init__(self) -> None:
         self._last: str | None = None
-        self._holds = True
+        self.holds = True
 
     def goes_on(self, created_at: str) -> bool:
         """Take the next item's time and return whether all so far were in order."""
         if self._last is not None and parse_time(created_at) > parse_time(self._last):
-            self._holds = False
+            self.holds = False
         self._last = created_at
-        return self._holds
+        return self.holds

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Seconds from look to look after a fingerprint has changed: a list may show a version later than the fingerprint says,
 # or a younger one first.
 _LOOKS = (2.0, 5.0, 15.0, 45.0)
+_LATE_CHANGES = 600_000  # milliseconds by which a change may show up later than a younger one
 _MANY = 1_000  # versions from which on a cursor is compacted in a thread
 
 
@@ -38,6 +39,7 @@ class VersionWatcher(Watcher):
         self._relist = 0.0
         self._last_polls = -1
         self._held_back = 0
+        self._changed = 0  # what was changed before, in milliseconds, was seen; not kept
         self._from_version: str | None = None
         self._found_version = 0
         self._every: Listing | None = None  # while much of it is to be told
@@ -79,8 +81,8 @@ class VersionWatcher(Watcher):
             self._next_look = now + self._pause()
             beat.desk.want(self.name, Look(view, since=self._cursor.floor))
         elif self.tags and is_new:
-            # Tags leave no mark, so a watcher with tags looks at the versions each time.
-            beat.desk.want(self.name, Look(View.ACTIVE))
+            # Tags leave no mark, so a watcher with tags looks at what was changed each time.
+            beat.desk.want(self.name, Look(View.CHANGED, since=self._changed))
 
     def _pause(self) -> float:
         """Return the seconds until the same fingerprint is looked into again."""
@@ -94,6 +96,8 @@ class VersionWatcher(Watcher):
             if listing.view is not View.ALL:
                 return []
             await self._begin(listing)
+        if listing.view is View.CHANGED:
+            self._changed = max(0, listing.changed - _LATE_CHANGES)
         new: list[AssetVersion] = self._cursor.news(listing.versions, self.tags)
         self._tell_held_back(listing, new)
         if len(new) > MOST and listing.view is View.ALL:
@@ -135,7 +139,7 @@ class VersionWatcher(Watcher):
             await self._note_mark(self._mark_now)
 
     def _tell_held_back(self, listing: Listing, new: list[AssetVersion]) -> None:
-        if not self.tags or listing.view is View.RECENT:
+        if not self.tags or not listing.is_whole:
             return
         waiting = sum(1 for version in listing.versions if not self._cursor.knows(version)) - len(new)
         if waiting != self._held_back:

@@ -914,6 +914,48 @@ async def test_a_poll_that_finds_nothing_new_costs_one_read_however_many_version
         azureml_emulator.configure(page_size=50)
 
 
+@pytest.mark.parametrize("way", ["honoured", "ignored", "refused"])
+async def test_a_tag_that_an_old_version_gets_is_noticed_whether_lists_show_changes_first_or_not(
+    ws, triggerer, put, azureml_emulator, monkeypatch, way
+):
+    """Where they do, a poll that finds nothing new reads one page of the versions; else it reads all of them."""
+    monkeypatch.setattr(version_watcher, "_LATE_CHANGES", 200)
+    monkeypatch.setattr(version_watcher, "_LOOKS", ())
+    await asyncio.gather(*(put("fraud", version) for version in range(1, 31)))
+    azureml_emulator.configure(page_size=3, answers={"order by change": way})
+    try:
+        promoted, tested = (asset(ws, tags={"stage": stage}) for stage in ("production", "test"))
+        triggerer.start(promoted, tested)
+        await promoted.done()
+        await tested.done()
+        for version in (7, 28, 2):
+            await put("fraud", version, stage="production")
+            assert await promoted.next() == [str(version)]
+        await put("fraud", 1, stage="test")
+        assert await tested.next() == ["1"]
+        await asyncio.sleep(0.5)
+        await polled(azureml_emulator, times=2, path="/models$")
+        azureml_emulator.clear_calls()
+        await polled(azureml_emulator, times=4, path="/models$")
+        polls = len(azureml_emulator.calls("GET", path="/models$"))
+        pages = len(azureml_emulator.calls("GET", path="/fraud/versions$"))
+        assert (pages <= polls) == (way == "honoured"), f"{pages} pages in {polls} polls"
+    finally:
+        azureml_emulator.configure(page_size=50, answers={})
+
+
+async def test_what_is_restored_from_the_archive_is_noticed_by_a_watcher_with_tags_at_the_next_poll(
+    ws, triggerer, put, azureml_emulator
+):
+    for version in range(1, 5):
+        await put("fraud", version, archived=version == 2, stage="production")
+    one = asset(ws, tags={"stage": "production"})
+    triggerer.start(one)
+    await one.done()
+    await put("fraud", 2, stage="production")
+    assert await one.next() == ["2"]
+
+
 async def test_a_failing_watcher_says_why_and_since_when_on_its_assets_page(
     ws, triggerer, put, azureml_emulator, monkeypatch
 ):
