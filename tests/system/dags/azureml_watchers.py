@@ -24,10 +24,6 @@ promoted = watch(workspace.model("watched"), conn_id="azureml", poll_interval=5,
 with DAG("watch_promoted", schedule=[promoted]):
     roll_out()
 
-# Killed, paused and restarted: the events count, so the run need not do anything.
-with DAG("watch_hardship", schedule=[watch(workspace.model("hardship"), conn_id="azureml", poll_interval=5)]):
-    EmptyOperator(task_id="nothing")
-
 with DAG("watch_paused", schedule=[watch(workspace.model("paused"), conn_id="azureml", poll_interval=5)]):
     EmptyOperator(task_id="nothing")
 
