@@ -41,12 +41,14 @@ class Kept:
     :param trigger: the id of the trigger that wrote it.
     :param mark: the asset's fingerprint for which all versions were seen, or None.
     :param request: the id of the last request of ``airflow azureml watchers`` that was done.
+    :param stored: when Airflow had stored the last event of it, in seconds since 1970; None if that was surely heard.
     """
 
     cursor: Any
     trigger: int | None = None
     mark: str | None = None
     request: str | None = None
+    stored: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -55,6 +57,7 @@ class Kept:
             "trigger": self.trigger,
             "mark": self.mark,
             "request": self.request,
+            "stored": self.stored,
             "cursor": pack(self.cursor),
         }
 
@@ -73,7 +76,23 @@ class Kept:
             raise ValueError(f"it has format {value['format']!r}; this release reads {_FORMAT}")
         if "cursor" not in value:
             raise ValueError("it has no cursor")
-        return cls(unpack(value["cursor"]), value.get("trigger"), value.get("mark"), value.get("request"))
+        stored = value.get("stored")
+        return cls(
+            unpack(value["cursor"]),
+            value.get("trigger"),
+            value.get("mark"),
+            value.get("request"),
+            float(stored) if isinstance(stored, int | float) else None,
+        )
+
+
+class OutOfUseError(Exception):
+    """Airflow keeps nothing for the asset now, and what would be announced would start nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Airflow has this asset out of use: its DAG's file is away or has an import error, or no DAG watches it."
+        )
 
 
 class Memory:
@@ -97,10 +116,18 @@ class Memory:
         """
         Write to the state store.
 
-        :raises Exception: Airflow refuses, as it does for an asset that is out of use.
+        :raises OutOfUseError: the asset is out of use.
+        :raises Exception: Airflow is not there.
         """
-        if self._store is not None:
+        if self._store is None:
+            return
+        try:
             await aset_state(self._store, CURSOR, kept.to_json())
+        except Exception as error:
+            detail = getattr(getattr(error, "error", None), "detail", None)
+            if isinstance(detail, dict) and detail.get("status_code") == 404:
+                raise OutOfUseError from error
+            raise
 
     async def is_there(self) -> bool:
         """Return whether what was written is still there: if not, the asset was out of use since."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ...datasets.events import AssetVersion
 
@@ -11,15 +11,16 @@ MOST = 100  # versions in one event
 ROOM = 64_000  # bytes of JSON in one event
 
 
-def pieces(versions: Iterable[AssetVersion]) -> list[list[AssetVersion]]:
-    """Split versions, in order, into what one event holds; a version that needs more room has an event of its own."""
-    found: list[list[AssetVersion]] = []
+def pieces(versions: Iterable[AssetVersion]) -> Iterator[list[AssetVersion]]:
+    """Yield versions, in order, as much as one event holds; one that needs more room has an event of its own."""
+    piece: list[AssetVersion] = []
     used = 0
     for version in versions:
         needed = len(json.dumps(version.to_dict()))
-        if not found or len(found[-1]) >= MOST or used + needed > ROOM:
-            found.append([])
-            used = 0
-        found[-1].append(version)
+        if piece and (len(piece) >= MOST or used + needed > ROOM):
+            yield piece
+            piece, used = [], 0
+        piece.append(version)
         used += needed
-    return found
+    if piece:
+        yield piece

@@ -109,7 +109,7 @@ class WorkspacePoll(SharedStreamProducer):
         self._trouble: Trouble | None = None
         self._failures = 0
         self._polls = 0
-        self._list_pages = 1
+        self._list_pages: int | None = None  # as far as is known
         self._fingerprints: dict[str, str | None] | None = None
         self._is_complete = False
         self._watched: Counter[str] = Counter()
@@ -125,8 +125,11 @@ class WorkspacePoll(SharedStreamProducer):
         """Yield a beat after each poll and with each finding, and every few seconds: who joined late catches up."""
         self._tasks = [asyncio.create_task(self._desk.run()), asyncio.create_task(self._read_requests())]
         last = 0.0
+        first = self._beat({})
+        yield first, first  # they join with it, so that the first poll knows what to ask for
+        await asyncio.sleep(_GATHER)
         while True:
-            polled = self._due[0] <= time.monotonic()
+            polled = self._due[0] <= time.monotonic() or (self._lacks_some() and self._not_before <= time.monotonic())
             if polled:
                 await self._poll()
             found = self._desk.collect()
@@ -135,6 +138,11 @@ class WorkspacePoll(SharedStreamProducer):
                 beat = self._beat(found)
                 yield beat, beat
             await self._rest(last)
+
+    def _lacks_some(self) -> bool:
+        """Whether somebody has joined since names were asked for, and waits to begin."""
+        known = self._fingerprints
+        return known is not None and not self._is_complete and any(name not in known for name in +self._watched)
 
     def _beat(self, found: Mapping[str, Listing]) -> Beat:
         return Beat(
@@ -189,16 +197,22 @@ class WorkspacePoll(SharedStreamProducer):
 
     async def _look(self, client: WorkspaceClient) -> None:
         if self._kind is Kind.EXPERIMENT:
-            self._fingerprints = {}
+            self._fingerprints, self._is_complete = {}, True
             return
         names = [*+self._watched]
-        if names and len(names) < self._list_pages:
-            self._fingerprints = {name: await client.find_fingerprint(self._kind, name) for name in names}
-            self._is_complete = False
-            return
-        before = client.pages
-        self._fingerprints = {name: mark async for name, mark in client.list_fingerprints(self._kind)}
-        self._list_pages, self._is_complete = client.pages - before, True
+        if self._list_pages is None or not 0 < len(names) < self._list_pages:
+            found, before = dict[str, str | None](), client.pages
+            async for name, mark in client.list_fingerprints(self._kind):
+                self._list_pages = client.pages - before
+                if 0 < len(names) < self._list_pages:
+                    break  # asking for each costs less than going on
+                found[name] = mark
+            else:
+                self._list_pages = client.pages - before
+                self._fingerprints, self._is_complete = found, True
+                return
+        self._fingerprints = {name: await client.find_fingerprint(self._kind, name) for name in names}
+        self._is_complete = False
 
     async def _connect(self) -> tuple[WorkspaceClient, WorkspaceClient]:
         """Return a client for this poll and one for the desk: each counts its pages."""

@@ -75,14 +75,15 @@ class VersionWatcher(Watcher):
         elif self._cursor is None or self._old is not None or now >= self._relist:
             self._relist = now + self._RELIST
             beat.desk.want(self.name, Look(View.ALL))
-        elif now >= self._next_look:
-            # After a while it is time to ask whether the newest version is in the archive.
-            view = View.RECENT if self._looks <= len(_LOOKS) else View.ALL
-            self._next_look = now + self._pause()
-            beat.desk.want(self.name, Look(view, since=self._cursor.floor))
-        elif self.tags and is_new:
-            # Tags leave no mark, so a watcher with tags looks at what was changed each time.
-            beat.desk.want(self.name, Look(View.CHANGED, since=self._changed))
+        else:
+            if now >= self._next_look:
+                # After a while it is time to ask whether the newest version is in the archive.
+                view = View.RECENT if self._looks <= len(_LOOKS) else View.ALL
+                self._next_look = now + self._pause()
+                beat.desk.want(self.name, Look(view, since=self._cursor.floor))
+            if self.tags and is_new:
+                # Tags leave no mark, so a watcher with tags looks at what was changed each time.
+                beat.desk.want(self.name, Look(View.CHANGED, since=self._changed))
 
     def _pause(self) -> float:
         """Return the seconds until the same fingerprint is looked into again."""

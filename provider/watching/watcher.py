@@ -79,6 +79,7 @@ class Watcher(ABC):
         self._log = log
         self._cursor: Any = None  # what was told; None: nothing is decided yet
         self._stored: Any = None  # what of that Airflow has stored
+        self._stored_at: float | None = None  # when, in seconds since 1970, if it is not settled
         self._settled: Any = None  # what of that was heard
         self._kept: Kept | None = None
         self._mark: str | None = None
@@ -174,7 +175,7 @@ class Watcher(ABC):
         # While an asset is out of use, what it announces starts nothing. Airflow does not take its state then.
         if not await self._keep(always=True):
             return []
-        piece = pieces(self._backlog)[0]
+        piece = next(pieces(self._backlog))
         rest = self._backlog[len(piece) :]
         self._cursor = await self._after(piece, rest)
         self._told.append(_Told(beat, now, self._cursor))
@@ -212,8 +213,11 @@ class Watcher(ABC):
             self._note += " All is announced again."
             self._cursor = self._settled = self._nothing()
         self._stored = self._cursor
-        if self._cursor != self._settled:
-            self._told.append(_Told(None, time.monotonic(), self._cursor, is_kept=True))
+        if kept is not None and self._cursor != self._settled:
+            # Who crashes again and again must not begin to wait again each time.
+            self._stored_at = kept.stored
+            passed = max(0.0, time.time() - kept.stored) if kept.stored is not None else 0.0
+            self._told.append(_Told(None, time.monotonic() - passed, self._cursor, is_kept=True))
         newest = kept or copied
         self._request = newest.request if newest else None
         self._is_loaded = True
@@ -241,7 +245,7 @@ class Watcher(ABC):
             return False
         is_clean = not self._backlog and all(told.is_kept for told in self._told)
         mark = self._mark if is_clean else None
-        kept = Kept(self._stored.to_json(), self._trigger_id, mark, self._request)
+        kept = Kept(self._stored.to_json(), self._trigger_id, mark, self._request, self._stored_at)
         if always or kept != self._kept:
             await self._memory.write(kept)
             self._kept = kept
@@ -249,13 +253,15 @@ class Watcher(ABC):
 
     async def _keep_what_is_stored(self) -> None:
         stored = []
+        last = None
         for told in self._told:
-            if told.stored(confirmed=self._confirmed) is None:
+            if (moment := told.stored(confirmed=self._confirmed)) is None:
                 break
             stored.append(told)
-        if not stored or stored[-1].is_kept:
+            last = moment
+        if last is None or stored[-1].is_kept:
             return
-        self._stored = stored[-1].cursor
+        self._stored, self._stored_at = stored[-1].cursor, time.time() - max(0.0, time.monotonic() - last)
         if await self._keep():
             for told in stored:
                 told.is_kept = True
@@ -278,6 +284,8 @@ class Watcher(ABC):
     async def _keep_copy(self, cursor: Any) -> None:
         await self._memory.write_copy(Kept(cursor.to_json(), request=self._request))
         self._settled = cursor
+        if not self._told:
+            self._stored_at = None
 
     async def _begin_again(self) -> None:
         """Go back to what was surely heard: the asset was out of use meanwhile."""
@@ -287,7 +295,7 @@ class Watcher(ABC):
             self._asset,
         )
         self._cursor = self._stored = self._settled
-        self._kept, self._mark = None, None
+        self._kept, self._mark, self._stored_at = None, None, None
         self._told.clear()
         self._backlog = []
         self._look_again()

@@ -1,5 +1,8 @@
 """One emulator and one Airflow for all system tests, and somebody outside Airflow who works in the same workspace."""
 
+import re
+import select
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,8 +44,48 @@ def event_queue(emulator: Emulator) -> str:
     return f"{account}/azureml-events"
 
 
+class Statistics:
+    """What Airflow's StatsD client sends, at a socket of this process."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._heard: list[str] = []
+
+    def values(self, name: str, kind: str) -> list[float]:
+        """Return what was said of a name so far: a counter (`c`), a time in milliseconds (`ms`) or a gauge (`g`)."""
+        while select.select([self._socket], [], [], 0)[0]:
+            self._heard += self._socket.recv(65_536).decode().splitlines()
+        lines = (re.fullmatch(r"airflow\.([^:]+):([-+.\d]+)\|(\w+)(?:[|@].*)?", line) for line in self._heard)
+        return [float(line[2]) for line in lines if line and (line[1], line[3]) == (name, kind)]
+
+    def has(self, name: str, kind: str) -> bool:
+        """Whether something was said of a name."""
+        return bool(self.values(name, kind))
+
+    def clear(self) -> None:
+        """Forget what was said."""
+        self.values("", "")
+        self._heard.clear()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __str__(self) -> str:
+        return ", ".join(sorted({line.partition(":")[0] for line in self._heard if "azureml" in line}))
+
+
 @pytest.fixture(scope="session")
-def airflow(emulator: Emulator, event_queue: str) -> Iterator[StandaloneAirflow]:
+def statistics() -> Iterator[Statistics]:
+    statistics = Statistics()
+    yield statistics
+    statistics.close()
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: Emulator, event_queue: str, statistics: Statistics) -> Iterator[StandaloneAirflow]:
     with StandaloneAirflow(
         DAGS,
         EXAMPLES,
@@ -51,6 +94,9 @@ def airflow(emulator: Emulator, event_queue: str) -> Iterator[StandaloneAirflow]
             "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
             "EVENT_QUEUE": event_queue,
             "AZUREML_EVENT_QUEUE": event_queue,
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(statistics.port),
         },
         connections={"azureml": emulator.connection},
         preload=["azure.ai.ml", "azure.ai.ml.entities", "azure.storage.blob", "airflow_provider_azureml.provider.sdk"],

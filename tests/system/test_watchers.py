@@ -11,13 +11,7 @@ from airflow_provider_azureml.datasets import Workspace
 from airflow_provider_azureml.emulator import Emulator
 from airflow_provider_azureml.sensors import watch
 
-from .conftest import Outsider
-
-
-def announced(rest: AirflowRest, uri: str) -> list[str]:
-    """The versions in a watched asset's events, in the order of the events."""
-    events = rest.asset_events(uri)
-    return [version["version"] for event in events for version in event["extra"]["payload"]["versions"]]
+from .conftest import Outsider, Statistics
 
 
 def wait_until_watching(emulator: Emulator, path: str = "/workspaces/[^/]+/models$") -> None:
@@ -126,14 +120,43 @@ def test_watchers_and_a_producer_of_the_plain_asset_live_together_in_three_files
 
 
 def test_a_paused_consumer_hears_of_it_when_it_goes_on(
-    airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider, workspace: Workspace
+    rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
-    uri = watch(workspace.model("paused"), conn_id="azureml").uri
-    rest.wait_for_dags("watch_paused")
+    """examples/two_consumers.py: the other one, which is not paused, heard of it at once."""
+    rest.wait_for_dags("serve_churn", "audit_churn")
     wait_until_watching(emulator)
-    rest.pause("watch_paused")
+    rest.pause("audit_churn")
+    rest.parse("audit_churn")  # by itself within [dag_processor] min_file_process_interval
 
-    outsider.register_model("paused", "1")
+    outsider.register_model("churn", "1")
 
-    rest.pause("watch_paused", paused=False)
-    until(lambda: "1" in announced(rest, uri), 60, lambda: "version 1 was not announced")
+    run = rest.wait_for_run("serve_churn")
+    assert rest.xcom("serve_churn", run["dag_run_id"], "serve") == "churn:1"
+    assert rest.runs("audit_churn") == []
+    rest.pause("audit_churn", paused=False)
+    rest.parse("audit_churn")
+    run = rest.wait_for_run("audit_churn")
+    assert rest.xcom("audit_churn", run["dag_run_id"], "audit") == ["churn:1"]
+
+
+def test_what_watchers_do_is_in_airflows_statistics(
+    rest: AirflowRest, emulator: Emulator, outsider: Outsider, statistics: Statistics
+) -> None:
+    """At the socket that Airflow's StatsD client sends to, from the triggerer."""
+    rest.wait_for_dags("watch_counted")
+    wait_until_watching(emulator)
+    statistics.clear()
+
+    outsider.register_model("counted", "1")
+
+    for name, kind in {
+        "watch.polls": "c",
+        "watch.poll_duration": "ms",
+        "watch.events": "c",
+        "watch.announced": "c",
+        "watch.lag": "ms",
+        "reads": "c",
+        "reads.left": "g",
+    }.items():
+        until(lambda name=name, kind=kind: statistics.has(f"azureml.{name}", kind), 60, lambda: str(statistics))
+    assert all(0 < value < 60_000 for value in statistics.values("azureml.watch.lag", "ms"))

@@ -17,7 +17,7 @@ def test_every_version_is_in_one_event_in_order_and_no_event_is_large(sizes):
         AssetVersion(kind="model", name="m", version=str(n), id=str(n), description="x" * size)
         for n, size in enumerate(sizes)
     ]
-    events = pieces(versions)
+    events = list(pieces(versions))
     assert [version for event in events for version in event] == versions
     for event in events:
         size = sum(len(json.dumps(version.to_dict())) for version in event)

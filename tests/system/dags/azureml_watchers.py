@@ -24,7 +24,7 @@ promoted = watch(workspace.model("watched"), conn_id="azureml", poll_interval=5,
 with DAG("watch_promoted", schedule=[promoted]):
     roll_out()
 
-with DAG("watch_paused", schedule=[watch(workspace.model("paused"), conn_id="azureml", poll_interval=5)]):
+with DAG("watch_counted", schedule=[watch(workspace.model("counted"), conn_id="azureml", poll_interval=5)]):
     EmptyOperator(task_id="nothing")
 
 # Polled every quarter of an hour: what comes sooner comes through the queue.
