@@ -68,7 +68,7 @@ def watch(
     :param tags: tags that a version (or job) must have, with these values; it may have more.
     :param start: when it is watched for the first time, ``latest`` takes what is there as known, ``all`` announces it.
     :param statuses: of an experiment only: the final states that count, ``["Completed"]`` if None; others are
-        ``Failed``, ``Canceled``, ``NotResponding``.
+        ``Failed`` and ``Canceled``. ``NotResponding`` is not final: such a job may go on, and is told of when it ends.
     :param event_queue: ``https://ACCOUNT.queue.core.windows.net/QUEUE``, a Storage Queue that Event Grid fills with the
         workspace's events: a message makes the next poll happen at once. It needs the extra ``event-queue``.
     :param consumer: makes this watched asset another one than those of other consumers. Airflow gives events to DAGs
@@ -153,7 +153,7 @@ def _check(
         raise ValueError(f"statuses is {statuses!r}; it is a list, such as [{statuses!r}].")
     for status in statuses or ():
         if job_outcome(status) not in (JobOutcome.SUCCEEDED, JobOutcome.FAILED):
-            raise ValueError(f"status {status!r} is not final; Completed, Failed, Canceled and NotResponding are.")
+            raise ValueError(f"status {status!r} is not final; Completed, Failed and Canceled are.")
     if event_queue is not None:
         _check_queue(owner, kind, event_queue)
 

@@ -421,6 +421,44 @@ async def test_jobs_of_an_experiment_are_announced_when_they_end(ws, triggerer, 
     assert old
 
 
+async def test_a_job_that_does_not_respond_is_announced_when_it_ends_after_all(ws, triggerer, submit, azureml_emulator):
+    """NotResponding is not final: a run can go from it to any of the previous states (specification)."""
+    one = asset(ws, "night", Kind.EXPERIMENT, statuses=["Completed", "Failed"])
+    triggerer.start(one)
+    await polled(azureml_emulator, path="/jobs$")
+    job = await asyncio.to_thread(submit, ["NotResponding"], experiment="night")
+    await polled(azureml_emulator, times=3, path="/jobs$")
+    assert one.events.empty()
+    await triggerer.stop()
+    triggerer.start(one)
+    azureml_emulator.job(job).complete()
+    assert await one.next() == [job]
+
+
+async def test_a_triggerer_that_crashes_again_and_again_settles_what_it_announced_all_the_same(
+    ws, triggerer, put, azureml_emulator, monkeypatch, variables
+):
+    """Else one bad deployment after an hour of crashes would repeat the whole hour."""
+    monkeypatch.setattr(watcher, "settle_time", lambda: 4.0)
+    one = asset(ws)
+    await watching_from_one(one, triggerer, put)
+    await put("fraud", 2)
+    assert await one.next() == ["2"]
+    await one.kept("2")
+
+    def is_settled() -> bool:
+        copy = Kept.from_json(json.loads(variables[memory.variable_name(one.fields["asset"])]))
+        return "2" in VersionCursor.from_json(copy.cursor).recent
+
+    for _ in range(30):
+        if is_settled():
+            return
+        await triggerer.stop()
+        triggerer.start(one)
+        await polled(azureml_emulator, times=2)  # less than a second
+    pytest.fail("it waits anew each time")
+
+
 class Queues:
     """The storage account's queues, as whoever sets Event Grid up makes them."""
 

@@ -115,6 +115,10 @@ def test_a_dag_with_watchers_is_the_same_dag_on_each_parse():
         ({"statuses": ["Completed"]}, "statuses are for experiments"),
         ({"asset": WS.experiment("e"), "statuses": ["Running"]}, "'Running' is not final"),
         (
+            {"asset": WS.experiment("e"), "statuses": ["NotResponding"]},
+            "is not final; Completed, Failed and Canceled are",
+        ),
+        (
             {"asset": WS.data("s"), "event_queue": "https://account.queue.core.windows.net/q01"},
             "no event for data assets",
         ),

@@ -322,7 +322,7 @@ def test_an_old_version_of_a_model_that_gets_another_one_at_each_poll_is_promote
     async def scenario() -> None:
         registry, memory = Registry(), Memory()
         for version in range(1, 11):
-            registry.put("fraud", version, -90_000.0 + version)
+            registry.put("fraud", version, -900_000.0 + version * 80_000)
         async with triggerer(registry, {"fraud": memory}, tags={"stage": "production"}) as told:
             await until(lambda: memory.row, 60)
             loop = asyncio.get_running_loop()
