@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pydoc import locate
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import structlog
 from airflow.triggers.shared_stream import SharedStreamManager
 from azure.storage.queue import QueueClient
+from freezegun import freeze_time
 
 from airflow_provider_azureml.datasets import Kind, Registry
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
@@ -247,17 +249,21 @@ async def test_a_promotion_is_announced_when_the_tag_comes(ws, triggerer, put, a
     assert one.events.empty(), "promoted again is no news: each version once"
 
 
-async def test_versions_made_out_of_turn_and_from_the_archive_are_announced(ws, triggerer, put, monkeypatch):
-    monkeypatch.setattr(version_watcher.VersionWatcher, "_RELIST", 0.2)
+async def test_versions_made_out_of_turn_and_from_the_archive_are_announced_at_the_hourly_second_look(
+    ws, triggerer, put
+):
     await put("fraud", 5)
     await put("fraud", 2, archived=True)
     one = asset(ws)
-    triggerer.start(one)
-    await one.kept("5")
-    await put("fraud", 3)
-    assert await one.next() == ["3"]
-    await put("fraud", 2)
-    assert await one.next() == ["2"], "restored"
+    with freeze_time(datetime.now(UTC), tick=True, real_asyncio=True) as clock:
+        triggerer.start(one)
+        await one.kept("5")
+        await put("fraud", 3)
+        clock.tick(timedelta(hours=1, seconds=1))
+        assert await one.next() == ["3"]
+        await put("fraud", 2)
+        clock.tick(timedelta(hours=1, seconds=1))
+        assert await one.next() == ["2"], "restored"
 
 
 async def test_data_versions_need_not_be_numbers(ws, triggerer, put):
