@@ -224,6 +224,7 @@ async def import_asset(exchange: Exchange) -> Reply:
     properties = await _copied(exchange, holder, kind, found["properties"])
     if exchange.service.way("registry import keeps") == "nothing":
         properties |= {"tags": {}, "properties": {}, "description": None}
+    kind.refuse_again(exchange, name, version)  # who came while the bytes were copied
     kind.create(exchange, name, version, properties)
     if exchange.service.way("registry import") == "done":
         return Reply(200)

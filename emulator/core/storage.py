@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 STORAGE = {"blob": ".blob.core.windows.net", "queue": ".queue.core.windows.net"}
@@ -98,11 +99,8 @@ class Storage:
         """Copy the blobs whose names begin like this into another container, under their own names."""
         query = {"restype": "container", "comp": "list", "prefix": prefix}
         listed = self._send("GET", "blob", f"/{container}", query, allowed=(200,))
-        sas = self.account_sas(services="b", types="o", rights="r")
         for name in map(unescape, re.findall(r"<Blob><Name>(.*?)</Name>", listed)):
-            source = f"https://127.0.0.1:{self._endpoints.blob}/{self.account}/{container}/{quote(name)}?{sas}"
-            path = f"/{target}/{quote(name)}"
-            self._send("PUT", "blob", path, {}, headers={"x-ms-copy-source": source}, allowed=(202,))
+            self.upload(target, name, self._read("GET", "blob", f"/{container}/{quote(name)}", {}, allowed=(200,)))
 
     def holds(self, container: str, prefix: str) -> bool:
         """Say whether there are blobs whose names begin like this."""
@@ -119,7 +117,10 @@ class Storage:
         body = f"<QueueMessage><MessageText>{escaped}</MessageText></QueueMessage>".encode()
         self._send("POST", "queue", f"/{queue}/messages", {}, body, {"Content-Type": "application/xml"})
 
-    def _send(
+    def _send(self, *arguments: Any, **options: Any) -> str:
+        return self._read(*arguments, **options).decode()
+
+    def _read(
         self,
         method: str,
         service: str,
@@ -128,7 +129,7 @@ class Storage:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (201,),
-    ) -> str:
+    ) -> bytes:
         sas = self.account_sas(services="bq", types="sco", rights="rwdlacup")
         url = f"/{self.account}{path}?{urlencode(query)}{'&' if query else ''}{sas}"
         connection = self._connection(service)
@@ -144,7 +145,7 @@ class Storage:
                     raise
         if answer.status not in allowed:
             raise RuntimeError(f"Azurite refused {method} {path}: {answer.status} {text.decode(errors='replace')}")
-        return text.decode()
+        return text
 
     def _connection(self, service: str) -> http.client.HTTPSConnection:
         connection: http.client.HTTPSConnection | None = getattr(self._connections, service, None)

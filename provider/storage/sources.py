@@ -127,7 +127,7 @@ def check_remote(path: str) -> None:
         )
 
 
-def find_source(path: Any, *, folder: Path, conn_id: str | None = None) -> Source:
+def find_source(path: Any, *, folder: Path, conn_id: str | None = None, ignores: bool = True) -> Source:
     """
     Look at a local or object-store path and list what is to be uploaded. All of it must be readable.
 
@@ -135,6 +135,7 @@ def find_source(path: Any, *, folder: Path, conn_id: str | None = None) -> Sourc
         ``abfs://`` ...), or an ObjectStoragePath.
     :param folder: what a relative local path starts from.
     :param conn_id: the Airflow connection for an object store; without it, the provider's default.
+    :param ignores: whether ``.amlignore`` and ``.gitignore`` leave files of a local folder out.
     :raises SpecError: nothing is there, it is empty, or all of it is ignored; or something in it cannot be uploaded:
         a file or folder that cannot be read, a link that leads nowhere, a FIFO, socket or device, a name that no blob
         can have. The message names it.
@@ -150,13 +151,14 @@ def find_source(path: Any, *, folder: Path, conn_id: str | None = None) -> Sourc
             raise SpecError(f"There is nothing at {local} on this worker, so nothing was uploaded.") from None
         raise _unreadable(str(local), error) from None
     if stat.S_ISDIR(status.st_mode):
-        return _checked(Source(str(local), True, list(_walk(str(local)))))
+        return _checked(Source(str(local), True, list(_walk(str(local), ignores=ignores))))
     return _checked(Source(str(local), False, [_local_file(str(local), local.name, status)]))
 
 
-def _walk(root: str) -> Iterator[SourceFile]:
+def _walk(root: str, *, ignores: bool = True) -> Iterator[SourceFile]:
     """Yield the files of a folder, links followed, without stepping into ignored folders or round a circle of links."""
-    ignored = _ignored(next((text for name in _IGNORE_FILES if (text := _text_of(f"{root}/{name}")) is not None), ""))
+    names = _IGNORE_FILES if ignores else ()
+    ignored = _ignored(next((text for name in names if (text := _text_of(f"{root}/{name}")) is not None), ""))
     waiting, seen = [""], set[tuple[int, int]]()
     while waiting:
         below = waiting.pop()

@@ -48,6 +48,7 @@ class Registration:
     :param folder: what a relative local path in the spec starts from.
     :param conn_id: the Airflow connection of an object store that the path is in.
     :param reuse_unchanged: make none if the newest version has the same content already.
+    :param ignores: whether ``.amlignore`` and ``.gitignore`` leave files out.
     """
 
     client: WorkspaceClient
@@ -57,6 +58,7 @@ class Registration:
     folder: Path
     conn_id: str | None = None
     reuse_unchanged: bool = False
+    ignores: bool = True
 
     async def run(self) -> tuple[AssetVersion, bool]:
         """
@@ -118,7 +120,7 @@ class Registration:
         )
 
     def _look_at_source(self) -> Source:
-        source = find_source(self.spec["path"], folder=self.folder, conn_id=self.conn_id)
+        source = find_source(self.spec["path"], folder=self.folder, conn_id=self.conn_id, ignores=self.ignores)
         names = {file.name for file in source.files}
         asset_type = self.spec["type"]
         problem = ""

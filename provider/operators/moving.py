@@ -1,0 +1,247 @@
+"""Operators that bring a version from one workspace or registry to another."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ...datasets.workspace import Kind, Registry, Workspace
+from ..arguments import check_choice, is_template
+from ..errors import SpecError
+from ..hook import AzureMachineLearningHook
+from ..interruptible import Interruptible
+from ..lineage import TaskLineage
+from ..links import push_studio_url, version_url
+from ..task_run import TaskRun
+from .base import AzureMachineLearningBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from ...datasets.events import AssetVersion
+    from ..connection import WorkspaceConnection
+    from ..versions.moving import Move
+
+_KINDS = (Kind.MODEL.value, Kind.DATA.value)
+
+
+class MoveVersionOperator(AzureMachineLearningBaseOperator):
+    """Brings a version of a model or data asset somewhere else, announces the copy there and returns it."""
+
+    template_fields: Sequence[str] = ("asset_name", "version", "target_name", "target_version", "conn_id")
+
+    def __init__(
+        self,
+        *,
+        kind: Kind | str,
+        asset_name: str,
+        version: str | int,
+        target_owner: Workspace | Registry | None,
+        target_name: str | None = None,
+        target_version: str | int | None = None,
+        if_exists: Literal["fail", "reuse"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        check_choice("kind", str(kind), _KINDS)
+        check_choice("if_exists", if_exists, ("fail", "reuse"))
+        self._target_owner = target_owner
+        if target_owner is not None:
+            name = target_name or asset_name
+            alias = target_owner.alias(Kind(kind))
+            outlets = kwargs.get("outlets") or ()
+            if alias not in outlets:  # it is there in a mapped task
+                kwargs["outlets"] = [*outlets, alias if is_template(name) else target_owner.asset(Kind(kind), name)]
+        super().__init__(**kwargs)
+        self.kind = str(kind)
+        self.asset_name = asset_name
+        self.version = version
+        self.target_name = target_name
+        self.target_version = target_version
+        self.if_exists = if_exists
+        self._running = Interruptible()
+
+    @abstractmethod
+    async def _move(
+        self, task_run: TaskRun, move: Move
+    ) -> tuple[AssetVersion, AssetVersion, bool, WorkspaceConnection]:
+        """Return the version, its copy, whether the copy is news, and the connection to where it is."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Bring the version there; returns the copy as :meth:`AssetVersion.to_dict` gives it."""
+        from ..versions.moving import Move
+
+        for argument, value in (("asset_name", self.asset_name), ("version", self.version)):
+            if str(value) in ("", "None"):
+                raise SpecError(f"{argument} is {value!r}: a template found no value, e.g. no XCom of an earlier task.")
+        name, version = str(self.asset_name), str(self.version)
+        move = Move(
+            Kind(self.kind),
+            name,
+            version,
+            str(self.target_name or name),
+            str(self.target_version or version),
+            self.if_exists,
+        )
+        source, copy, is_news, connection = self._running.run(self._move(TaskRun(context), move))
+        push_studio_url(context, version_url(connection, copy))
+        self._lineage = TaskLineage(connection.owner, [(source.id, move.kind)], [(copy.id, move.kind)])
+        if is_news:
+            self._announce_to_outlets(context, connection.owner, [copy])
+        else:
+            # An outlet makes an event when its task succeeds, also one that says nothing.
+            own = (connection.owner.asset(move.kind, copy.name), connection.owner.alias(move.kind))
+            self.outlets = [outlet for outlet in self.outlets if outlet not in own]
+        return copy.to_dict()
+
+    def on_kill(self) -> None:
+        """Stop it; Airflow calls it when the task is ended. What AzureML copies by itself, it goes on copying."""
+        self._running.cancel()
+
+
+class AzureMachineLearningShareAssetOperator(MoveVersionOperator):
+    """
+    Share a version of a workspace's model or data asset with a registry: AzureML copies it, and no byte passes here.
+
+    ::
+
+        AzureMachineLearningShareAssetOperator(
+            task_id="share",
+            conn_id="azureml_dev",
+            workspace=dev,
+            registry=Registry("company"),
+            kind="model",
+            asset_name="fraud",
+            version="{{ ti.xcom_pull('register')['version'] }}",
+        )
+
+    A retry finds what an earlier try asked for; a cleared task meets the copy as a version that exists. The copy can be
+    used in other workspaces by its id, ``azureml://registries/company/models/fraud/versions/3``, without a copy there.
+    Source: the ``share`` of azure-ai-ml, whose calls no recording shows: whether the copy keeps tags and properties is
+    not known.
+
+    :param kind: ``model`` or ``data``.
+    :param asset_name: the asset's name. Templated.
+    :param version: the version. Templated.
+    :param registry: where to share it; the task announces ``registry.model(name)``, or ``registry.alias(...)`` where
+        the name is only known when the task runs.
+    :param target_name: the copy's name; the same if None. Templated.
+    :param target_version: the copy's version; the same if None. Templated.
+    :param if_exists: what a version of that number in the registry means, unless this task run made it: ``"fail"``,
+        before anything is changed, or ``"reuse"``: it is returned, and not announced.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning`` to the workspace; its identity needs the
+        role AzureML Registry User on the registry. Templated.
+    :param workspace: the identity of the workspace; the task refuses to run when the connection points to another one.
+    :return: the copy, an :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: it exists there already, or an argument is wrong; nothing was changed.
+    :raises NotFoundError: there is no such version in the workspace.
+    :raises AzureMachineLearningError: Azure refused.
+    """
+
+    announces: ClassVar[tuple[Kind, ...]] = ()
+
+    def __init__(self, *, registry: Registry, **kwargs: Any) -> None:
+        if not isinstance(registry, Registry):
+            raise SpecError(f"registry is {registry!r}; it is a Registry, such as Registry('company').")
+        super().__init__(target_owner=registry, **kwargs)
+        self._registry = registry
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Declare what mapped tasks announce: Airflow knows their outlets only from here."""
+        if isinstance(registry := kwargs.get("registry"), Registry):
+            aliases = [registry.alias(Kind(kind)) for kind in _KINDS]
+            kwargs["outlets"] = [*(kwargs.get("outlets") or ()), *aliases]
+        return super().partial(**kwargs)
+
+    async def _move(
+        self, task_run: TaskRun, move: Move
+    ) -> tuple[AssetVersion, AssetVersion, bool, WorkspaceConnection]:
+        from ..rest.client import WorkspaceClient
+        from ..versions.moving import share
+
+        connection = await self.hook.aget_workspace_connection()
+        connection.workspace  # noqa: B018 - a registry shares nothing
+        async with WorkspaceClient(connection) as client:
+            return *await share(client, self._registry, task_run, move), connection.for_owner(self._registry)
+
+
+class AzureMachineLearningCopyAssetOperator(MoveVersionOperator):
+    """
+    Copy a version of a model or data asset from a registry or another workspace, files and all.
+
+    ::
+
+        AzureMachineLearningCopyAssetOperator(
+            task_id="fetch",
+            conn_id="azureml_prod",
+            workspace=prod,
+            source=Registry("company"),
+            kind="model",
+            asset_name="fraud",
+            version="{{ ti.xcom_pull('newest')['version'] }}",
+        )
+
+    AzureML has no call for this, so the files pass over the worker: it downloads them to its temporary folder, uploads
+    and registers them. A job or deployment that reads from a registry needs no copy: it takes the version's id. From a
+    workspace to a registry, :class:`AzureMachineLearningShareAssetOperator` lets AzureML do it.
+
+    The copy has the type, description, tags, properties and flavors of its source, and a property
+    ``airflow.copied_from`` with its id. A retry makes no second copy, and on the same worker fetches only what is
+    missing.
+
+    :param kind: ``model`` or ``data``.
+    :param asset_name: the asset's name. Templated.
+    :param version: the version. Templated.
+    :param source: the registry or workspace that has it.
+    :param source_conn_id: the Airflow connection to ``source``; that of ``conn_id`` if None, which does for a registry
+        that its identity may read. Templated.
+    :param target_name: the copy's name; the same if None. Templated.
+    :param target_version: the copy's version; the same if None. Templated.
+    :param if_exists: what a version of that number at the target means, unless this task run made it: ``"fail"``,
+        before anything is changed, or ``"reuse"``: it is returned, and not announced. One that is known to be the copy
+        of another version fails the task in any case.
+    :param conn_id: an Airflow connection of type ``azure_machine_learning`` to where the copy goes. Templated.
+    :param workspace: the identity of the workspace or registry where the copy goes; with it, the task announces the
+        copy.
+    :return: the copy, an :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
+    :raises SpecError: it exists there already, its files are where they cannot be read, or an argument is wrong;
+        nothing was registered.
+    :raises NotFoundError: there is no such version.
+    :raises AzureMachineLearningError: Azure refused; nothing was registered.
+    """
+
+    template_fields: Sequence[str] = (*MoveVersionOperator.template_fields, "source_conn_id")
+    takes_registry = True
+    announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
+
+    def __init__(
+        self,
+        *,
+        source: Workspace | Registry,
+        source_conn_id: str | None = None,
+        workspace: Workspace | Registry | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(source, (Workspace, Registry)):
+            raise SpecError(f"source is {source!r}; it is a Registry or a Workspace.")
+        if isinstance(source, Workspace) and source_conn_id is None and source != workspace:
+            raise SpecError(f"source is workspace {source.label}: give the connection to it as source_conn_id.")
+        super().__init__(target_owner=workspace, workspace=workspace, **kwargs)
+        self._source = source
+        self.source_conn_id = source_conn_id
+
+    async def _move(
+        self, task_run: TaskRun, move: Move
+    ) -> tuple[AssetVersion, AssetVersion, bool, WorkspaceConnection]:
+        from ..rest.registry_client import client_for
+        from ..versions.moving import copy
+
+        connection = await self.hook.aget_workspace_connection()
+        from_hook = AzureMachineLearningHook(self.source_conn_id or self.conn_id, workspace=self._source)
+        source = await from_hook.aget_workspace_connection()
+        if (source.owner, move.name, move.version) == (connection.owner, move.target_name, move.target_version):
+            raise SpecError(f"{move.kind} {move.name}:{move.version} would be copied onto itself.")
+        async with client_for(source) as source_client, client_for(connection) as client:
+            return *await copy(source_client, client, task_run, move), connection
