@@ -8,11 +8,12 @@ TESTS ?= tests
 WORKERS ?= auto
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
-.PHONY: help demo test check test-matrix bench hardship lint format surface docs architecture constraints azure-calls clean
+.PHONY: help demo test test-browser pictures dist audit neighbours check test-matrix bench hardship lint format surface docs architecture constraints azure-calls clean
 
 help:
 	@echo "make demo     the main job, end to end, on the emulator (KEEP=1 leaves it running)"
 	@echo "make test     all tests (TESTS=tests/unit for some of them; WORKERS=0 one after the other)"
+	@echo "make test-browser  Airflow's UI in Chromium; make pictures takes those of README and docs anew"
 	@echo "make check    the inner loop: lint, and the tests that are quick"
 	@echo "make test-matrix  unit and integration tests with other Pythons, lowest and newest dependencies"
 	@echo "make bench    benchmarks, into docs/performance.md (BENCH=upload_small_files for one)"
@@ -21,6 +22,8 @@ help:
 	@echo "make surface  take over what users import into tests/surface.txt"
 	@echo "make docs     the documentation, into build/site"
 	@echo "make azure-calls  write docs/azure-calls.md from what the integration tests ask; ten minutes"
+	@echo "make neighbours  the wheel beside the newest of the large providers"
+	@echo "make dist     sdist and wheel of HEAD, the same bytes each time, into dist; make audit: known vulnerabilities"
 	@echo "make architecture  draw the picture in docs/architecture.md"
 	@echo "make format   ruff format and its fixes"
 
@@ -38,6 +41,15 @@ demo: $(READY)
 # All of it; tests/conftest.py says which worker of pytest-xdist gets what.
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+# Airflow's UI in Chromium, which dev/chromium finds, installs if it can, or says how to have.
+test-browser: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group browser
+	@dev/chromium
+	BROWSER=1 $(BIN)/python -m pytest tests/browser
+
+pictures:
+	PICTURES=docs/images $(MAKE) test-browser
 
 # The inner loop: nothing that starts Airflow, and nothing that is marked as slow.
 check: lint
@@ -91,6 +103,21 @@ constraints: $(READY)
 		--no-header --no-annotate $(UPGRADE) --output-file constraints.txt
 	{ echo "# What is tested, for each Python. Made by 'make constraints'; use it with 'pip install -c constraints.txt'."; \
 		cat constraints.txt; } > $(VENV)/constraints && mv $(VENV)/constraints constraints.txt
+
+# What a release consists of (docs/releasing.md).
+dist: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group release
+	$(BIN)/python dev/release.py
+	$(BIN)/twine check --strict dist/*
+
+# The wheel beside the newest amazon, google, microsoft-azure and databricks providers: all of it has to import.
+neighbours: $(READY)
+	$(BIN)/python dev/neighbours.py
+
+# Known vulnerabilities in what is tested with; it asks the package registry's advisories, so it needs the network.
+audit: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group release
+	$(BIN)/pip-audit --strict --progress-spinner off --requirement constraints.txt --no-deps --disable-pip
 
 format: $(READY)
 	$(BIN)/ruff format --quiet $(LINTED)

@@ -91,6 +91,7 @@ FORM_FIELDS = {
 REQUIRED_FIELDS = ("subscriptionId", "resource_group_name", "workspace_name")
 SECRET_FIELDS = ("certificate_data", "certificate_password")
 CHOICES = {"auth": tuple(METHODS), "cloud_environment": tuple(CLOUDS)}
+UNCHOSEN = {"auth": "by what is filled in", "cloud_environment": "AzurePublicCloud, as nothing is chosen"}
 
 
 @dataclass(frozen=True, slots=True)

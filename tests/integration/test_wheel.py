@@ -12,15 +12,6 @@ import airflow_provider_azureml
 ROOT = Path(airflow_provider_azureml.__file__).parent
 PACKAGE = "airflow_provider_azureml"
 
-IMPORT_ALL = """
-import importlib, pkgutil, airflow_provider_azureml as package
-names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
-for name in names:
-    if not name.endswith((".__main__", ".pytest_plugin")):
-        importlib.import_module(name)
-print(len(names), package.__file__)
-"""
-
 
 def uv(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], check=True, cwd=ROOT)
@@ -39,7 +30,9 @@ def test_the_wheel_holds_the_package_alone_and_every_module_of_it_imports(tmp_pa
     uv("venv", "--python", sys.executable, str(environment))
     python = str(environment / "bin" / "python")
     uv("pip", "install", "--python", python, "-c", "constraints.txt", f"{wheel}[emulator]")
-    done = subprocess.run([python, "-c", IMPORT_ALL], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [python, str(ROOT / "dev" / "import_all.py")], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
     count, where = done.stdout.splitlines()[-1].split()
     assert int(count) == len([name for name in files if name.endswith(".py")]) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -109,6 +110,34 @@ def test_what_airflow_is_told_fits_its_schema_and_can_be_imported():
     for path in paths:
         module, _, name = path.rpartition(".")
         assert hasattr(__import__(module, fromlist=[name]), name), path
+
+
+def test_airflow_is_told_of_every_operator_sensor_trigger_and_hook_there_is():
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+    from airflow.triggers.base import BaseTrigger
+
+    info = airflow_provider_azureml.get_provider_info()
+    (integration,) = info["integrations"]
+    bases = {"operators": BaseOperator, "sensors": BaseSensorOperator, "triggers": BaseTrigger, "hooks": BaseHook}
+    told = {}
+    for key, base in bases.items():
+        (entry,) = info[key]
+        assert entry["integration-name"] == integration["integration-name"]
+        for name in entry["python-modules"]:
+            module = vars(importlib.import_module(name))
+            own = [value for value in module.values() if getattr(value, "__module__", "") == name]
+            told[name] = key
+            if key == "sensors" and name.endswith(".watchers"):
+                assert module["watch"] in own
+            else:
+                assert any(isinstance(value, type) and issubclass(value, base) for value in own), name
+    assert len(told) > 20
+
+
+def test_the_logo_and_the_pages_that_airflow_is_told_of_are_there():
+    (integration,) = airflow_provider_azureml.get_provider_info()["integrations"]
+    for path in (integration["logo"], *integration["how-to-guide"]):
+        assert (ROOT / path.removeprefix("/")).is_file(), path
 
 
 def test_airflow_lists_the_provider_with_its_form():
