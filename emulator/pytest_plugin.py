@@ -1,8 +1,11 @@
-"""pytest fixtures for those who test their own DAGs: they come with the `emulator` extra, by themselves.
+"""
+pytest fixtures for testing your own DAGs; installed with the `emulator` extra, and found by pytest by themselves.
 
-def test_it(azureml_emulator):                 # a clean workspace for each test, one emulator for the session
-run_my_dag(azureml_emulator.connection)
-assert azureml_emulator.calls("PUT", "/models/")
+::
+
+    def test_it(azureml_emulator):  # a clean workspace for each test, one emulator for the session
+        run_my_dag(azureml_emulator.connection)
+        assert azureml_emulator.calls("PUT", "/models/")
 """
 
 from __future__ import annotations

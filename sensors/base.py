@@ -1,4 +1,4 @@
-"""Base of all sensors: look from the worker, then wait in the triggerer (or on, where the user prefers)."""
+"""Base of all sensors: check from the worker, then wait in the triggerer (or on, where the user prefers)."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         self._tell_at, self._tell_pause = 0.0, FIRST_PAUSE
 
     @abstractmethod
-    async def _look(self, context: Context, client: WorkspaceClient) -> Any:
+    async def _check(self, context: Context, client: WorkspaceClient) -> Any:
         """Return what the task waits for, as JSON, or None while it is not there."""
 
     @abstractmethod
     def _trigger(self, context: Context) -> AzureMachineLearningTrigger:
-        """Return the trigger that goes on looking."""
+        """Return the trigger that goes on checking."""
 
     @property
     @abstractmethod
@@ -100,10 +100,10 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         return AzureMachineLearningHook(self.conn_id, workspace=self.workspace)
 
     def execute(self, context: Context) -> Any:
-        """Look; if it is not there yet, wait. Returns what :meth:`poke` finds."""
+        """Check; if it is not there yet, wait. Returns what :meth:`poke` finds."""
         if not self.deferrable:
             return self._execute_here(context)
-        if (found := self._poke(context)) is not None:
+        if (found := self._check_once(context)) is not None:
             return self._finish(context, found)
         trigger = self._trigger(context)
         left = self.timeout
@@ -130,14 +130,14 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         return max(0.0, self.execution_timeout.total_seconds() - passed)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
-        found = self._poke(context)
+        """Check once."""
+        found = self._check_once(context)
         return PokeReturnValue(found is not None, None if found is None else self._finish(context, found))
 
-    def _poke(self, context: Context) -> Any:
+    def _check_once(self, context: Context) -> Any:
         saw = None
         try:
-            found = self.hook.ask(lambda client: self._look(context, client))
+            found = self.hook.ask(lambda client: self._check(context, client))
         except TransientError as error:
             self.log.warning("%s Checking again.", error)
             found, saw = None, "no answer"

@@ -41,7 +41,7 @@ class ResourceSensor(AzureMachineLearningBaseSensor):
     def _saw(self) -> str:
         return self._seen.last
 
-    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+    async def _check(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
         check_choice("state", self.state, self.states)
         resource = self._resource()
         push_studio_url(context, resource.url(client.connection))

@@ -69,7 +69,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         task_run.remember(wanted=wanted.to_dict())
         return wanted
 
-    async def _look(self, context: Context, client: WorkspaceClient) -> list[dict[str, Any]] | None:
+    async def _check(self, context: Context, client: WorkspaceClient) -> list[dict[str, Any]] | None:
         from ..provider.versions.newer import sight
 
         wanted = await self._wanted(context, client)

@@ -23,7 +23,7 @@ class AzureMachineLearningComputeSensor(ResourceSensor):
     :param compute_name: the compute's name. Templated.
     :param state: ``Succeeded`` (provisioned), ``Running`` or ``Stopped`` (of an instance), or ``Deleted``.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :param poke_interval: seconds between two checks, 60 if not given; also when deferred.
     :return: a dict: name, id, type, status (provisioning state), state (of an instance), size, tags, studio_url.
     :raises SpecError: the state is none of these.
     :raises NotFoundError: there is no such compute.

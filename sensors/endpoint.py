@@ -27,7 +27,7 @@ class AzureMachineLearningEndpointSensor(ResourceSensor):
     :param endpoint_type: ``online`` or ``batch``.
     :param state: ``Succeeded`` (provisioned) or ``Deleted``.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :param poke_interval: seconds between two checks, 60 if not given; also when deferred.
     :return: a dict: name, id, status (provisioning state), tags, studio_url; of an endpoint scoring_uri and traffic, of
         a deployment endpoint_name and model.
     :raises SpecError: the state or type is none of these.

@@ -27,8 +27,9 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
 
     ::
 
-        AzureMachineLearningJobSensor(task_id="trained", conn_id="azureml", job_name="{{ params.job }}", timeout=6 *
-        3600)
+        AzureMachineLearningJobSensor(
+            task_id="trained", conn_id="azureml", job_name="{{ params.job }}", timeout=6 * 3600
+        )
 
     The task succeeds on Completed and fails on Failed and Canceled, with the service's own reason. NotResponding is
     waited out for a while, as such a job may come back. The task only watches: ending it never cancels the job. The
@@ -41,7 +42,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         pipeline's steps; ``"all_nodes"``, that of each node. One request a job and ``poke_interval`` at most when
         deferred; a few when not.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
-    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :param poke_interval: seconds between two checks, 60 if not given; also when deferred.
     :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, inputs
         (name -> type, uri), outputs (name -> type, uri, asset_name, asset_version), created_at, created_by.
     :raises JobFailedError: it ended in another way. With ``soft_fail`` or ``never_fail`` the task is skipped instead.
@@ -75,7 +76,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
     def _saw(self) -> str:
         return self._seen.status
 
-    async def _look(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
+    async def _check(self, context: Context, client: WorkspaceClient) -> dict[str, Any] | None:
         check_name("job", self.job_name)
         push_studio_url(context, job_url(client.connection, self.job_name))
         remembered = TaskRun(context).remember().get("silent_since") if self.reschedule else None

@@ -31,7 +31,7 @@ class AzureMachineLearningModelVersionSensor(VersionSensor):
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param workspace: the identity of the workspace or registry; with it, the task announces
         ``workspace.model(model_name)`` with all new versions that it found.
-    :param poke_interval: seconds between two looks, 60 if not given; also when deferred.
+    :param poke_interval: seconds between two checks, 60 if not given; also when deferred.
     :return: the newest of the new versions, an :class:`~airflow_provider_azureml.datasets.AssetVersion` as a dict.
     :raises SpecError: ``after_version`` does not exist and is not a number.
     :raises AirflowSensorTimeout: there was none within ``timeout`` seconds.

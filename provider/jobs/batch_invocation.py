@@ -54,7 +54,7 @@ class BatchInvocation:
     :param inputs: name -> ``{"type", "path"}`` or a literal.
     :param outputs: name -> ``{"type", "path"}``.
     :param name: the job's name, once the service has given it.
-    :param owner: the task run's id, once it is known.
+    :param task_run_id: the task run's id, once it is known.
     :param abandoned: set when the task is killed: the job is canceled as soon as it is known.
     """
 
@@ -64,7 +64,7 @@ class BatchInvocation:
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     name: str = ""
-    owner: str = ""
+    task_run_id: str = ""
     abandoned: bool = False
 
     async def run(self) -> Job:
@@ -81,13 +81,13 @@ class BatchInvocation:
         :raises NotFoundError: there is no such endpoint, deployment or data version.
         """
         memory = self.task_run.remember()
-        self.owner = memory["id"]
+        self.task_run_id = memory["id"]
         number = memory.get("job_number", 0)
         if number and (
             job := await self._known(memory.get("job")) or await self._find(number, memory.get("invoked_at", 0.0))
         ):
             if memory.get("given_up") == job.name:
-                await cancel_own_job(self.client, job.name, self.owner)
+                await cancel_own_job(self.client, job.name, self.task_run_id)
             elif job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
                 log.info("An earlier try of this task started job %s, which is %s; it is used.", job.name, job.status)
                 return job
@@ -119,7 +119,7 @@ class BatchInvocation:
         return job
 
     def _tag(self, number: int) -> str:
-        return f"{TAG_PREFIX}{self.owner}.{number}"
+        return f"{TAG_PREFIX}{self.task_run_id}.{number}"
 
     async def _known(self, name: str | None) -> Job | None:
         """Return the job whose name an earlier try learned."""
@@ -128,7 +128,7 @@ class BatchInvocation:
 
     def _own_name(self, number: int) -> str:
         """Return the name that is sent along: the same for the same invocation, and nobody else's."""
-        name = f"{slug(self.task_run.context['ti'].task_id)}-{self.owner}"
+        name = f"{slug(self.task_run.context['ti'].task_id)}-{self.task_run_id}"
         return name if number == 1 else f"{name}-{number}"
 
     async def _find(self, number: int, invoked_at: float) -> Job | None:
@@ -199,7 +199,7 @@ class BatchInvocation:
 
     async def _invoke(self, url: str, body: dict[str, Any], number: int) -> str:
         # The same id for the same invocation, as the service wants it for requests that may be repeated.
-        headers = {"repeatability-request-id": str(uuid.uuid5(uuid.UUID(self.owner), str(number)))}
+        headers = {"repeatability-request-id": str(uuid.uuid5(uuid.UUID(self.task_run_id), str(number)))}
         if self.endpoint.deployment_name:
             headers["azureml-model-deployment"] = self.endpoint.deployment_name
         connection = self.client.connection

@@ -41,7 +41,7 @@ class Submission:
     :param load: returns the job as an SDK entity. It is only called if there is a job to submit: importing the SDK
         takes seconds.
     :param name: the job's name, once it is chosen.
-    :param owner: the task run's id, once it is known.
+    :param task_run_id: the task run's id, once it is known.
     :param abandoned: set when the task is killed: nothing is submitted any more, or canceled once it is.
     """
 
@@ -50,7 +50,7 @@ class Submission:
     task_run: TaskRun
     load: Callable[[], Any]
     name: str = ""
-    owner: str = ""
+    task_run_id: str = ""
     abandoned: bool = False
 
     async def run(self) -> Job:
@@ -64,14 +64,14 @@ class Submission:
         :raises AzureMachineLearningError: Azure refused.
         """
         memory = self.task_run.remember()
-        self.owner = memory["id"]
+        self.task_run_id = memory["id"]
         number = memory.get("job_number", 1)
         if remembered := memory.get("job"):
             if (job := await self.client.find_job(remembered)) is None:
                 return await self._submit(await asyncio.to_thread(self.load), remembered, number)
             self._check_ours(job)
             if memory.get("given_up") == job.name:
-                await cancel_own_job(self.client, job.name, self.owner)
+                await cancel_own_job(self.client, job.name, self.task_run_id)
             elif job.outcome is not JobOutcome.FAILED and job.status != CANCELING:
                 log.info("An earlier try of this task submitted job %s, which is %s; it is used.", job.name, job.status)
                 self.name = job.name
@@ -158,18 +158,18 @@ async def cancel_at_once(connection: WorkspaceConnection, name: str) -> None:
         log.warning("Job %s may go on: it could not be canceled. %s", name, error)
 
 
-async def cancel_own_job(client: WorkspaceClient, name: str, owner: str) -> bool:
+async def cancel_own_job(client: WorkspaceClient, name: str, task_run_id: str) -> bool:
     """
     Cancel a job, if it is a task run's own, has not ended and is not being canceled already.
 
-    :param owner: the task run's id.
+    :param task_run_id: the task run's id.
     :return: whether it was canceled by this call. It never raises: whoever calls is being killed.
     """
     try:
         job = await client.get_job(name)
         # Should the service not keep the tags of a batch endpoint's job: its name was told to its invoker alone.
-        told = owner if name.startswith(_BATCH_JOB) or owner in name else None
-        if job.tags.get(TASK_RUN_TAG, told) != owner:
+        told = task_run_id if name.startswith(_BATCH_JOB) or task_run_id in name else None
+        if job.tags.get(TASK_RUN_TAG, told) != task_run_id:
             log.warning("Job %s is not this task's: it is not canceled.", name)
             return False
         if job.has_ended or job.status == CANCELING:

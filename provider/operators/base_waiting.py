@@ -70,7 +70,7 @@ class WaitingOperator(AzureMachineLearningBaseOperator):
         if not self.deferrable:
             return self.hook.ask(trigger.wait, retry=False)
         try:
-            found = self.hook.ask(trigger.look, retry=False)
+            found = self.hook.ask(trigger.check, retry=False)
         except TransientError as error:
             log.warning("%s Checking again.", error)
             found = None

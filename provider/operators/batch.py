@@ -45,7 +45,7 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param outputs: name -> a dict with ``type`` and ``path``. Templated.
     :param waiting: wait until the job has ended; otherwise the task succeeds once it has started.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks at the job.
+    :param poll_interval: seconds between two checks of the job.
     :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
         task fails.
     :param get_logs: show the job's log in the task's log, as :class:`AzureMachineLearningCreateJobOperator` does.

@@ -73,7 +73,7 @@ class JobOperator(WaitingOperator):
         job_log = self._log(context, job.name)
         trigger = AzureMachineLearningJobTrigger(
             job_name=job.name,
-            owner=memory["id"],
+            task_run_id=memory["id"],
             not_responding_grace=self.not_responding_grace,
             log=job_log.for_trigger() if self.get_logs else None,
             **self._waiting_fields(context),
@@ -135,10 +135,10 @@ class JobOperator(WaitingOperator):
         self._drop_silent_outlets(workspace, versions)
         return {**job, "metrics": metrics}
 
-    def _cancel(self, name: str, owner: str) -> bool:
+    def _cancel(self, name: str, task_run_id: str) -> bool:
         from ..jobs.submission import cancel_own_job
 
-        canceled: bool = self.hook.ask(lambda client: cancel_own_job(client, name, owner))
+        canceled: bool = self.hook.ask(lambda client: cancel_own_job(client, name, task_run_id))
         return canceled
 
     def on_kill(self) -> None:
@@ -206,7 +206,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         start at the DAG file's folder, or the YAML's. Templated; ``${{...}}`` is AzureML's and left alone.
     :param waiting: wait until the job has ended; otherwise the task succeeds once it is submitted.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
-    :param poll_interval: seconds between two looks at the job.
+    :param poll_interval: seconds between two checks of the job.
     :param not_responding_grace: for how many seconds on end the job may be NotResponding before it is canceled and the
         task fails.
     :param get_logs: show the job's log in the task's log while it is waited for, in the worker and in the triggerer:

@@ -34,13 +34,13 @@ _SETTLED = 6.0
 
 class AzureMachineLearningTrigger(BaseTrigger):
     """
-    Looks until there is something to report, then fires once.
+    Checks until there is something to report, then fires once.
 
     Its fields are stored as plain text in Airflow's database: the connection's id and names, never a secret. A service
     that is busy or out of reach is waited out; any other error becomes the event.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
-    :param poll_interval: seconds between two looks.
+    :param poll_interval: seconds between two checks.
     :param deadline: when to give up, in seconds since the epoch; None: never. It is absolute, so that a triggerer that
         starts anew does not start the clock anew.
     """
@@ -72,7 +72,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
     @property
     @abstractmethod
     def seen(self) -> str:
-        """What :meth:`look` saw last, for the log."""
+        """What :meth:`check` saw last, for the log."""
 
     def seen_in(self, item: dict[str, Any] | None) -> str:  # noqa: ARG002
         """Return what an item of a list says of it, for the log."""
@@ -83,31 +83,31 @@ class AzureMachineLearningTrigger(BaseTrigger):
         """Return what is waited for, and how a list would tell of it."""
 
     @abstractmethod
-    async def look(self, client: WorkspaceClient) -> Any:
+    async def check(self, client: WorkspaceClient) -> Any:
         """Return what to report, as JSON, or None if there is nothing yet."""
 
     async def wait(self, client: WorkspaceClient) -> Any:
         """
-        Look in the worker until there is something to report, and return it.
+        Check from the worker until there is something to report, and return it.
 
         :raises WaitTimeoutError: the deadline came first.
-        :raises AzureMachineLearningError: what :meth:`look` raises, except TransientError.
+        :raises AzureMachineLearningError: what :meth:`check` raises, except TransientError.
         """
         seen = Sightings(self.what)
         async with self._beside(client):
             return await self._in_time(poll(self._noting(client, seen), interval=self.poll_interval), seen)
 
     def _noting(self, client: WorkspaceClient, seen: Sightings) -> Callable[[], Awaitable[Any]]:
-        async def look() -> Any:
+        async def check() -> Any:
             try:
-                found = await self.look(client)
+                found = await self.check(client)
             except errors.TransientError:
                 seen.see("no answer")
                 raise
             seen.see(self.seen)
             return found
 
-        return look
+        return check
 
     async def _wait_with_others(self) -> Any:
         """Do the same in the triggerer, in one plan with all who wait in the workspace."""
@@ -118,7 +118,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
             seen, question = Sightings(self.what), self.question()
 
             def tells(item: dict[str, Any] | None) -> bool:
-                if not (told := question.tells(item)):  # else a look follows
+                if not (told := question.tells(item)):  # else a check follows
                     seen.see(self.seen_in(item))
                 return told
 
@@ -188,20 +188,20 @@ class _Telling:
         self._timer.cancel()
 
 
-async def poll(look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
+async def poll(check: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
     """
-    Look until there is something.
+    Check until there is something.
 
-    :param look: returns None as long as there is nothing.
-    :param interval: seconds between looks; more where the service asks for it, or while it cannot answer (up to 8
+    :param check: returns None as long as there is nothing.
+    :param interval: seconds between checks; more where the service asks for it, or while it cannot answer (up to 8
         times).
-    :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
+    :raises Exception: what ``check`` raises, except TransientError, which is logged and waited out.
     """
     failures = 0
     while True:
         pause = interval
         try:
-            if (found := await look()) is not None:
+            if (found := await check()) is not None:
                 return found
             failures = 0
         except errors.TransientError as error:

@@ -30,8 +30,8 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
     :param fail_on_paused: whether a paused job counts as failed.
     :param not_responding_grace: for how many seconds on end it may be NotResponding; a triggerer that starts anew
         counts anew.
-    :param owner: the id of the task run that submitted the job: when a user kills the task, the job is canceled. None:
-        somebody else's job, which is only watched.
+    :param task_run_id: the id of the task run that submitted the job: when a user kills the task, the job is canceled.
+        None: somebody else's job, which is only watched.
     :param log: the job's log is shown while it runs: ``{"type", "all_nodes", "shown"}``, the job's type, whether of all
         nodes, and what was shown already. None: it is not.
     """
@@ -46,20 +46,20 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         job_name: str,
         fail_on_paused: bool = False,
         not_responding_grace: float = NOT_RESPONDING_GRACE,
-        owner: str | None = None,
+        task_run_id: str | None = None,
         log: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.job_name = job_name
-        self.owner = owner
+        self.task_run_id = task_run_id
         self.fail_on_paused = fail_on_paused
         self.not_responding_grace = not_responding_grace
         self.log_wanted = log
         self._seen = Wait(fail_on_paused, not_responding_grace)
 
     def _fields(self) -> dict[str, Any]:
-        own = ("job_name", "fail_on_paused", "not_responding_grace", "owner")
+        own = ("job_name", "fail_on_paused", "not_responding_grace", "task_run_id")
         log = {"log": self.log_wanted} if self.log_wanted else {}
         return {**super()._fields(), **{name: getattr(self, name) for name in own}, **log}
 
@@ -82,7 +82,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         from ..rest.states import JobOutcome, job_outcome
         from ..waiting.plan import Listing, Question
 
-        tag = (("tag", TASK_RUN_TAG),) if self.owner else ()
+        tag = (("tag", TASK_RUN_TAG),) if self.task_run_id else ()
         return Question(
             Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag)),
             self.job_name,
@@ -92,7 +92,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
             ),
         )
 
-    async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
+    async def check(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""
         job = await check_job(client, self.job_name, self._seen)
         return job.to_dict() if job else None
@@ -137,16 +137,16 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
 
     async def on_kill(self) -> None:
         """Cancel the job, if it is this task's own; Airflow calls this only when a user ends the waiting task."""
-        if self.owner is None:
+        if self.task_run_id is None:
             return
-        canceling = asyncio.create_task(self._cancel(self.owner))
+        canceling = asyncio.create_task(self._cancel(self.task_run_id))
         while not canceling.done():
             # Until this returns, Airflow 3.3 cancels the trigger again each second, and this with it.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(canceling)
 
-    async def _cancel(self, owner: str) -> None:
+    async def _cancel(self, task_run_id: str) -> None:
         from ..jobs.submission import cancel_own_job
 
         async with asyncio.timeout(_KILL_SECONDS), AzureMachineLearningHook(self.conn_id).client() as client:
-            await cancel_own_job(client, self.job_name, owner)
+            await cancel_own_job(client, self.job_name, task_run_id)

@@ -23,7 +23,7 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
     :param path: where it is below the workspace: ``["computes", "cpu"]``,
         ``["onlineEndpoints", "fraud", "deployments", "blue"]``.
     :param state: ``Succeeded`` (provisioned), ``Deleted``, or an instance's ``Running`` or ``Stopped``.
-    :param not_before: do not look before this time, in seconds since the epoch; None: at once.
+    :param not_before: do not check before this time, in seconds since the epoch; None: at once.
     :param operation: URL of the operation that is to bring it there; None: look at the resource alone. It works for
         whoever may act in the workspace, and for nobody else.
     """
@@ -73,7 +73,7 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
             tells=lambda item: item is None or resource.may_be(item, self.state),
         )
 
-    async def look(self, client: WorkspaceClient) -> dict[str, Any] | None:
+    async def check(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return its facts, or None while it is in another state, or while it is too early."""
         if self.not_before is not None and time.time() < self.not_before:
             return None

@@ -62,7 +62,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         self._mark = _ABSENT if item is None else _mark(item)
         return self._mark != self._known
 
-    async def look(self, client: WorkspaceClient) -> list[dict[str, Any]] | None:
+    async def check(self, client: WorkspaceClient) -> list[dict[str, Any]] | None:
         """Return the new versions, oldest first, or None while there are none."""
         from ..versions.newer import NewVersions, sight
 

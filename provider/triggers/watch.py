@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     """
-    Tells what is new of one thing in a workspace, again and again. All that poll the same share one poll.
+    Announces what is new of one model, data asset or experiment, again and again. All that poll the same share a poll.
 
-    What was told is kept in Airflow (``watching/memory.py``), so nothing is lost or told anew when the triggerer
-    restarts. It never ends and never fails.
+    What was announced is kept in Airflow (``watching/memory.py``), so nothing is lost or announced anew when the
+    triggerer restarts. It never ends and never fails.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
     :param owner: what ``Workspace.uri`` or ``Registry.uri`` says.

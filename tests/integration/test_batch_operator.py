@@ -132,7 +132,9 @@ def test_its_job_is_canceled_also_if_the_service_does_not_keep_the_tags(invoke, 
     inputs = {"sales": Input(path="azureml://datastores/d/paths/p")}
     with AzureMachineLearningHook("azureml").ml_client() as ml:
         name = ml.batch_endpoints.invoke("scoring", deployment_name="blue", inputs=inputs).name
-    trigger = AzureMachineLearningJobTrigger(conn_id="azureml", poll_interval=1, job_name=name, owner="a task run")
+    trigger = AzureMachineLearningJobTrigger(
+        conn_id="azureml", poll_interval=1, job_name=name, task_run_id="a task run"
+    )
     asyncio.run(trigger.on_kill())
     assert len(azureml_emulator.calls("POST", f"/jobs/{name}/cancel")) == 1
 

@@ -365,7 +365,9 @@ class TestKill:
 
         name = submit(["Running"])
         for owner in (None, "another"):
-            trigger = AzureMachineLearningJobTrigger(conn_id="azureml", poll_interval=1, job_name=name, owner=owner)
+            trigger = AzureMachineLearningJobTrigger(
+                conn_id="azureml", poll_interval=1, job_name=name, task_run_id=owner
+            )
             asyncio.run(trigger.on_kill())
         assert not azureml_emulator.calls("POST", "/cancel")
 

@@ -63,7 +63,7 @@ async def test_waits_of_all_kinds_hear_though_lists_are_short_late_and_mostly_of
     azureml_emulator.configure(throttle=True)
     since = {"since": "2020-01-01T00:00:00Z"}
     waits = {
-        **{name: fire(JobTrigger(job_name=name, owner="run", **COMMON)) for name in mine},
+        **{name: fire(JobTrigger(job_name=name, task_run_id="run", **COMMON)) for name in mine},
         **{name: fire(JobTrigger(job_name=name, **COMMON)) for name in others},
         "fraud": fire(VersionTrigger(wanted={"kind": "model", "name": "fraud", **since}, **COMMON)),
         "sales": fire(VersionTrigger(wanted={"kind": "data", "name": "sales", **since}, **COMMON)),

@@ -69,7 +69,7 @@ def test_a_jobs_named_outputs_are_outlets(spec, outlets):
 @pytest.mark.parametrize(
     "trigger",
     [
-        AzureMachineLearningJobTrigger(conn_id="c", poll_interval=60, job_name="j", owner="me", deadline=5.5),
+        AzureMachineLearningJobTrigger(conn_id="c", poll_interval=60, job_name="j", task_run_id="me", deadline=5.5),
         AzureMachineLearningResourceTrigger(
             conn_id="c", poll_interval=60, path=("computes", "c"), state="Running", not_before=5.5
         ),

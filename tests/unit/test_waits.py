@@ -389,7 +389,7 @@ class TestWhatListsTell:
 
     def test_only_jobs_that_an_operator_submitted_are_sought_among_those_with_its_tag(self):
         def params(owner: str | None) -> dict[str, str]:
-            trigger = AzureMachineLearningJobTrigger(job_name="j", owner=owner, conn_id="c", poll_interval=30)
+            trigger = AzureMachineLearningJobTrigger(job_name="j", task_run_id=owner, conn_id="c", poll_interval=30)
             return dict(trigger.question().listing.params)
 
         assert params("run")["tag"] == "airflow.task_run"
@@ -444,16 +444,16 @@ class TestWhatListsTell:
             return {"name": "a", "properties": {"latestVersion": latest, "nextVersion": "9"}}
 
         assert tells(item("2")), "nobody has looked yet"
-        assert await trigger.look(client) is None
+        assert await trigger.check(client) is None
         assert not tells(item("2"))
         assert tells(item("3"))
-        assert await trigger.look(client) is None
+        assert await trigger.check(client) is None
         assert tells(item("3")), "the list of versions lags behind the list of assets"
         versions.insert(0, _version(kind, "3", "2026-01-02T00:00:00Z"))
-        assert await trigger.look(client) is None
+        assert await trigger.check(client) is None
         assert tells(item("3")), "it may get its tag later, of which no list tells"
         versions[0] = _version(kind, "3", "2026-01-02T00:00:00Z", stage="production")
-        assert [found["version"] for found in await trigger.look(client) or ()] == ["3"]
+        assert [found["version"] for found in await trigger.check(client) or ()] == ["3"]
 
     async def test_of_a_name_that_does_not_exist_its_coming(self):
         class Client:
@@ -466,7 +466,7 @@ class TestWhatListsTell:
         trigger = AzureMachineLearningVersionTrigger(wanted=wanted, conn_id="c", poll_interval=30)
         tells = trigger.question().tells
         assert tells(None)
-        assert await trigger.look(client) is None
+        assert await trigger.check(client) is None
         assert not tells(None)
         assert tells({"name": "a", "properties": {"latestVersion": "1"}})
 
