@@ -37,7 +37,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
 
     :param job_name: the job's name (its id in studio's address, not its display name). Templated.
     :param fail_on_paused: fail when the job is paused; otherwise it is waited for until it goes on.
-    :param not_responding_grace: for how many seconds on end the job may be NotResponding before the task fails.
+    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before the task fails.
     :param get_logs: show the job's log in the task's log while it runs: ``True``, that of the first node and of a
         pipeline's steps; ``"all_nodes"``, that of each node. One request a job and ``poke_interval`` at most when
         deferred; a few when not.

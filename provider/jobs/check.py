@@ -25,7 +25,7 @@ class Wait:
     How a job is waited for, and what was seen of it so far.
 
     :param fail_on_paused: whether Paused is a failure; otherwise it is waited for.
-    :param grace: for how many seconds on end a job may be NotResponding. The specification: a run can go from
+    :param grace: for how many seconds in a row a job may be NotResponding. The specification: a run can go from
         NotResponding to any of the previous states.
     :param silent_since: when it was first found NotResponding, in seconds since the epoch; None while it responds.
     :param status: the last that was seen, so that each change is logged once.

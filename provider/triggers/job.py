@@ -28,7 +28,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
 
     :param job_name: the job's name.
     :param fail_on_paused: whether a paused job counts as failed.
-    :param not_responding_grace: for how many seconds on end it may be NotResponding; a triggerer that starts anew
+    :param not_responding_grace: for how many seconds in a row it may be NotResponding; a triggerer that starts anew
         counts anew.
     :param task_run_id: the id of the task run that submitted the job: when a user kills the task, the job is canceled.
         None: somebody else's job, which is only watched.
