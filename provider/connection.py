@@ -173,14 +173,14 @@ class WorkspaceConnection:
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """Who asks, for Azure: the same for all connections of one principal, whatever workspaces they point to."""
+        """The principal, as Azure sees it: the same for all connections of one principal, whatever workspaces they point to."""
         return (self.cloud.authority, *self.sign_in.identity)
 
     def for_owner(self, owner: Workspace | Registry | None) -> WorkspaceConnection:
         """
         Return the connection to what a task's ``workspace=`` says.
 
-        A registry is reached in the name of whoever a connection signs in, also one to a workspace.
+        A registry is reached as the identity that a connection signs in, also one to a workspace.
 
         :param owner: the workspace or registry; None: what the connection points to.
         :raises ConnectionConfigurationError: the connection points to another one. Assets would announce what is

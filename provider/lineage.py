@@ -112,6 +112,6 @@ def _elsewhere(uri: str) -> Dataset:
     scheme, separator, path = uri.partition("://")
     if not separator or scheme == "file":
         return Dataset(namespace="file", name=(path if separator else uri).rstrip("/"))
-    path = path.partition("?")[0]  # a signature is nobody's business
+    path = path.partition("?")[0]  # it may hold a signature
     authority, _, name = path.partition("/")
     return Dataset(namespace=f"{scheme}://{authority}", name=name.rstrip("/") or "/")

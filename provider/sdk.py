@@ -203,7 +203,7 @@ def quietly() -> Iterator[None]:
     branch and commit along. Here git finds no repository. What the environment variables ``AZUREML_GIT_*`` say is
     still sent: that is how to ask for it.
     """
-    # It calls its own classes experimental, one warning each, whoever uses them.
+    # It calls its own classes experimental, with a warning for each, also where it uses them itself.
     logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
     before = os.environ.get("GIT_DIR")
     os.environ["GIT_DIR"] = os.devnull

@@ -135,7 +135,7 @@ class Submission:
 
 async def cancel_at_once(connection: WorkspaceConnection, name: str) -> None:
     """
-    Cancel a job that is known to be ours, as often as it takes: whoever calls has a few seconds to live.
+    Cancel a job that is known to be ours, as often as it takes: the caller has a few seconds to live.
 
     A service that is busy is asked again at once, whatever it says of when. It never raises.
     """
@@ -163,7 +163,7 @@ async def cancel_own_job(client: WorkspaceClient, name: str, task_run_id: str) -
     Cancel a job, if it is a task run's own, has not ended and is not being canceled already.
 
     :param task_run_id: the task run's id.
-    :return: whether it was canceled by this call. It never raises: whoever calls is being killed.
+    :return: whether it was canceled by this call. It never raises: the caller is being killed.
     """
     try:
         job = await client.get_job(name)

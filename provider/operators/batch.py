@@ -46,8 +46,8 @@ class AzureMachineLearningInvokeBatchEndpointOperator(JobOperator):
     :param waiting: wait until the job has ended; otherwise the task succeeds once it has started.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
     :param poll_interval: seconds between two checks of the job.
-    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and the
-        task fails.
+    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and
+        the task fails.
     :param get_logs: show the job's log in the task's log, as :class:`AzureMachineLearningCreateJobOperator` does.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.

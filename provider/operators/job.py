@@ -39,8 +39,8 @@ class JobOperator(WaitingOperator):
     """
     Makes Azure run a job of its own, and waits for its end if that is wanted.
 
-    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and the
-        task fails.
+    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and
+        the task fails.
     :param get_logs: show the job's log in the task's while it is waited for: ``True``: of the first node;
         ``"all_nodes"``; ``False``: not.
     """
@@ -207,8 +207,8 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :param waiting: wait until the job has ended; otherwise the task succeeds once it is submitted.
     :param deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
     :param poll_interval: seconds between two checks of the job.
-    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and the
-        task fails.
+    :param not_responding_grace: for how many seconds in a row the job may be NotResponding before it is canceled and
+        the task fails.
     :param get_logs: show the job's log in the task's log while it is waited for, in the worker and in the triggerer:
         ``True``, that of the first node and of a pipeline's steps; ``"all_nodes"``, that of each node; ``False``: not.
         One request a job and ``poll_interval`` at most; 4 MiB of a job at most, the rest is in studio.

@@ -44,7 +44,7 @@ class BlobReader:
     """
     Reads parts of blobs, in turns as the budget of reads allows. Belongs to one event loop.
 
-    It tries each read once: whoever reads a log that grows comes again anyway. No address is in a message, as it may
+    It tries each read once: a reader of a log that grows comes again anyway. No address is in a message, as it may
     hold a signature.
 
     :param connection: whose identity opens what is not signed.

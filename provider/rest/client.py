@@ -109,7 +109,7 @@ class WorkspaceClient:
         """
         Return a further page of a list, in several tries if need be.
 
-        Who lists anew begins with page one: a long list of which now and then a page is refused would never end.
+        Listing anew begins with page one: a long list in which a page is refused now and then would never end.
         """
         for tries_left in reversed(range(_PAGE_TRIES)):
             try:
@@ -313,7 +313,7 @@ class WorkspaceClient:
         """
         Make a version, or update one that exists (AzureML does not tell them apart beforehand).
 
-        Never repeated here: whoever calls must first look whether an attempt that got no answer acted after all.
+        Never repeated here: the caller must first check whether an attempt that got no answer acted after all.
         """
         answer = await self._send("PUT", _versions(kind, name, version), json=body, retry=False)
         return asset_version(kind, answer.body)

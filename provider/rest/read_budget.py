@@ -36,7 +36,7 @@ _AT_ONCE = 32  # reads on their way: so answers are heard before the next reads 
 
 class ReadMeter:
     """
-    When the next read may be sent. Knows no clock: it is told the time, in seconds, by whoever calls.
+    When the next read may be sent. Knows no clock: the caller gives it the time, in seconds.
 
     While more than half of the bucket is left, reads go out as they come. Below, the pace falls with what is left, so
     that several processes on one bucket meet at equal shares without knowing of each other.
@@ -122,7 +122,7 @@ class ReadBudget:
     @contextlib.asynccontextmanager
     async def turn(self, reader: str) -> AsyncIterator[Callable[[int, Mapping[str, str]], None]]:
         """
-        Wait for a turn to send one read; give what is to be told the answer's status and headers.
+        Wait for a turn to send one read; give a function that takes the answer's status and headers.
 
         :param reader: on whose behalf: each reader has its own queue.
         """
@@ -173,7 +173,7 @@ class ReadBudget:
         turn = queue.popleft()
         if queue:
             self._queues[reader] = queue
-        return None if turn.done() else turn  # done: whoever waited was canceled
+        return None if turn.done() else turn  # done: its waiter was canceled
 
 
 _budgets: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, ReadBudget]] = weakref.WeakKeyDictionary()

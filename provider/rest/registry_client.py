@@ -118,7 +118,7 @@ class RegistryClient(WorkspaceClient):
         except RequestRefusedError as error:
             if error.status != 409:
                 raise
-            # It exists, or is being made and cannot be seen yet: whoever calls looks.
+            # It exists, or is being made and cannot be seen yet: the caller checks.
             raise TransientError(str(error), status=409) from None
 
     async def update_version(self, kind: Kind, name: str, version: str, properties: dict[str, Any]) -> AssetVersion:

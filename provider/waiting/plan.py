@@ -135,7 +135,7 @@ class Plan:
 
         :param look: an exact look; returns None as long as there is nothing.
         :param interval: seconds between two looks at most, as far as the budget of reads allows; the first comes after
-            one interval, as whoever waits has just looked.
+            one interval, as the waiter has just looked.
         :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
         """
         failures = 0

@@ -144,8 +144,8 @@ class Roster:
         """
         Return the round that is due now; an empty one if none is.
 
-        Whoever is due within half an interval takes part: so those who wait for different things come into step, and
-        one list answers for all.
+        A subject that is due within half an interval takes part: so waits for different things come into step, and one
+        list answers for all.
         """
         idle = [subject for subject in self.subjects.values() if not subject.busy]
         self.next_due = min((subject.due for subject in idle), default=math.inf)
