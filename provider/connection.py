@@ -173,7 +173,7 @@ class WorkspaceConnection:
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """The principal, as Azure sees it: the same for all connections of one principal, whatever workspaces they point to."""
+        """The principal, as Azure sees it: the same for all its connections, whatever workspaces they point to."""
         return (self.cloud.authority, *self.sign_in.identity)
 
     def for_owner(self, owner: Workspace | Registry | None) -> WorkspaceConnection:

@@ -1,9 +1,9 @@
 """
 The log of a job in the log of the task that waits for it, while the job writes it.
 
-One request at a time: either run history is asked which files there are, or one file is read on from where it was
-shown to. A line is shown once it is whole. How far each file was shown is kept by the caller, so that another process goes
-on from there.
+One request at a time: either run history is asked which files there are, or one file is read on from where it was shown
+to. A line is shown once it is whole. How far each file was shown is kept by the caller, so that another process goes on
+from there.
 """
 
 from __future__ import annotations
