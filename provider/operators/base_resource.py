@@ -75,9 +75,10 @@ class ResourceOperator(WaitingOperator):
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
         try:
             facts: dict[str, Any] = found()
-        except WaitTimeoutError:
+        except WaitTimeoutError as seen:
             raise WaitTimeoutError(
-                f"What this task began was not {self.wanted} within {self._patience}. Azure goes on; a retry waits on."
+                f"What this task began was not {self.wanted} within {self._patience}. Azure goes on; a retry waits on. "
+                f"{seen}"
             ) from None
         except ProvisioningFailedError:
             TaskRun(context).remember(operation=None)  # from now on the resource itself tells

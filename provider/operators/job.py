@@ -124,9 +124,9 @@ class JobOperator(WaitingOperator):
             raise JobFailedError(
                 f"{error}{f' The end of its log:{chr(10)}{end}' if end else ''}", job=error.job
             ) from None
-        except WaitTimeoutError:
+        except WaitTimeoutError as seen:
             what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
-            raise WaitTimeoutError(f"AzureML job {name!r} did not end within {self._patience}; {what}.") from None
+            raise WaitTimeoutError(f"Job {name!r} did not end within {self._patience}; {what}. {seen}") from None
         metrics, versions = self.hook.ask(lambda client: _results(client, job, memory.get("outputs")))
         self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace

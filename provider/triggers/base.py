@@ -142,7 +142,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
             async with asyncio.timeout(self._seconds_left()):
                 return await looks
         except TimeoutError:
-            raise errors.WaitTimeoutError(f"It did not come in time. {seen}") from None
+            raise errors.WaitTimeoutError(str(seen)) from None
         finally:
             telling.end()
 
