@@ -310,11 +310,11 @@ class Troubles:
     def plan(self, count: int) -> Iterator[str]:
         """Yield what is to go wrong: each once, and then by chance."""
         weights = {
-            "triggerer killed": 10,
-            "both triggerers killed": 3,
-            "scheduler killed": 3,
             "database killed": 3 if self._postgres else 0,
             "bad deployment": 2,
+            "triggerer killed": 10,
+            "scheduler killed": 3,
+            "both triggerers killed": 3,
             "DAG file away": 1,
             "consumer paused": 2,
             "workspace restarted": 1,
@@ -473,7 +473,7 @@ def endure(
             trouble.make(kind)
             for message in pace.sample(HOSTILE, pace.randrange(3)):
                 events.send_message(message)
-            trouble.rest(pace.uniform(1, 12))
+            trouble.rest(pace.uniform(1, 12) if troubles > 10 else 3)
             made = sum(map(len, author.expected.values()))
             print(f"{number:4} {kind}: {time.monotonic() - begin:.0f} s; {made} expected by now", flush=True)
     finally:
