@@ -50,10 +50,10 @@ def test_no_version_is_lost_while_everything_around_the_watchers_fails(
     """
     KILLS and VERSIONS in the environment say how much; `make hardship` is 200 and 2,000.
 
-    The database killed, a bad deployment during which both triggerers are killed, one triggerer and the scheduler killed.
-    The longer forms add the DAG file away, a consumer paused, the workspace gone for seconds, and its lists behind. 4 % of
-    polls are refused and as many cut off; the event queue holds what is no event; versions are promoted, archived,
-    restored, deleted and made again.
+    The database killed, a bad deployment during which both triggerers are killed, one triggerer and the scheduler
+    killed. The longer forms add the DAG file away, a consumer paused, the workspace gone for seconds, and its lists
+    behind. 4 % of polls are refused and as many cut off; the event queue holds what is no event; versions are promoted,
+    archived, restored, deleted and made again.
     """
     kills, versions = int(os.environ.get("KILLS", "4")), int(os.environ.get("VERSIONS", "30"))
     seed = int(os.environ.get("SEED", "7"))
