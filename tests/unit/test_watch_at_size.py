@@ -221,6 +221,7 @@ async def until(condition: Callable[[], Any], seconds: float) -> None:
         await asyncio.sleep(1.0)
 
 
+@pytest.mark.slow
 def test_a_thousand_models_with_tags_under_arms_bucket_are_all_heard_within_three_intervals():
     async def scenario() -> None:
         registry = Registry()
@@ -247,6 +248,7 @@ def test_a_thousand_models_with_tags_under_arms_bucket_are_all_heard_within_thre
     run(scenario())
 
 
+@pytest.mark.slow
 def test_a_backlog_of_7500_versions_on_150_pages_of_which_2_percent_are_refused_is_told_in_order():
     async def scenario() -> None:
         registry = Registry(refuse=0.02)
