@@ -218,8 +218,10 @@ class Desk:
                 if not is_ordered:
                     self._shows_changes_first = False
                 if self._shows_changes_first and milliseconds(changed_at) < look.since:
-                    is_whole = False
-                    break
+                    if len(found) > 1:
+                        is_whole = False
+                        break
+                    self._shows_changes_first = False  # what was seen to be changed since has to stand before it
         except RequestRefusedError:
             self._knows_changes = False
             return await self._list_recent(name, look)

@@ -40,6 +40,10 @@ def tell(cursor: VersionCursor, *versions: AssetVersion, tags: dict[str, str] | 
     return [found.version for found in new], stored(cursor.tell(new).compact(versions))
 
 
+def test_a_list_that_shows_a_version_on_two_pages_makes_one_announcement():
+    assert [found.version for found in VersionCursor().news([version(2), version(1), version(2)], {})] == ["1", "2"]
+
+
 @given(st.lists(st.sets(st.integers(1, 40)), max_size=12))
 def test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them(polls):
     """Lists that lag behind, forget and remember again, for up to 40 minutes."""

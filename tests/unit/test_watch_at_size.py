@@ -43,6 +43,7 @@ class Registry:
 
     models: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     refuse: float = 0.0  # share of pages that are refused
+    honours_order: bool = True
     reads: Counter[str] = field(default_factory=Counter)
     throttled: int = 0
 
@@ -95,7 +96,8 @@ class Registry:
     def _versions(self, name: str, query: dict[str, str]) -> list[dict[str, Any]]:
         if name not in self.models:
             raise NotFoundError(name)
-        by = "lastModifiedAt" if query["$orderBy"].startswith("modifiedtime") else "createdAt"
+        by_change = self.honours_order and query["$orderBy"].startswith("modifiedtime")
+        by = "lastModifiedAt" if by_change else "createdAt"
         return sorted(self.models[name].values(), key=lambda body: str(body["systemData"][by]), reverse=True)
 
     def _take(self, now: float) -> tuple[int, dict[str, str]]:
@@ -336,6 +338,24 @@ def test_an_old_version_of_a_model_that_gets_another_one_at_each_poll_is_promote
                     promoted = loop.time()
         ((heard, _),) = told["fraud"].events
         assert heard - promoted < 65, f"{heard - promoted:.0f} s"
+
+    run(scenario())
+
+
+def test_a_service_that_ceases_to_show_changes_first_is_found_out_at_the_next_poll():
+    async def scenario() -> None:
+        registry, memory = Registry(), Memory()
+        for version in range(1, 201):
+            registry.put("fraud", version, -900_000.0 + version * 4_000)
+        async with triggerer(registry, {"fraud": memory}, tags={"stage": "production"}) as told:
+            await until(lambda: memory.row, 60)
+            loop = asyncio.get_running_loop()
+            registry.put("fraud", 7, loop.time(), stage="production")
+            await until(lambda: told["fraud"].versions == ["7"], 90)
+            await asyncio.sleep(900)
+            registry.honours_order = False
+            registry.put("fraud", 8, loop.time(), stage="production")
+            await until(lambda: told["fraud"].versions == ["7", "8"], 90)
 
     run(scenario())
 
