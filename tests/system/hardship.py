@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -275,13 +275,16 @@ class Author(threading.Thread):
         path, archived = f"models/{NAME}/versions/{version}", version in self._archived
         body = insist(lambda: self._outsider.put(path, **words, isArchived=archived))
         created = body["systemData"]["createdAt"]
-        for name in ("active", "paused", *(["promoted"] if self._tags[version] else [])):
+        for name in ("active", "paused"):
             self._note(name, version, created)
+        if self._tags[version]:
+            self._note("promoted", version, created, matched=datetime.now(UTC))
 
-    def _note(self, dag: str, version: str, created: str) -> None:
+    def _note(self, dag: str, version: str, created: str, *, matched: datetime | None = None) -> None:
         name = _name(version, created)
         self.expected[dag].add(name)
-        self.made_at.setdefault(f"{dag} {name}", datetime.fromisoformat(created.replace("Z", "+00:00")))
+        made = datetime.fromisoformat(created.replace("Z", "+00:00"))
+        self.made_at.setdefault(f"{dag} {name}", matched or made)
 
     def _forget(self, version: str) -> None:
         """Who was deleted before anybody heard of it need not be heard of."""
