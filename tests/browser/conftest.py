@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 from standalone import StandaloneAirflow
 
-from ..system.conftest import airflow, emulator, event_queue, outsider, rest
+from ..system.conftest import *  # noqa: F403 - the fixtures of the system tests, whichever they need
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
-
-__all__ = ["airflow", "emulator", "event_queue", "outsider", "rest"]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
