@@ -83,13 +83,13 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         )
         checked = check_asset_spec(self.kind, spec)
         check_limits(checked)
-        version, is_news, owner = self._running.run(self._register(context, checked, folder))
+        version, to_announce, owner = self._running.run(self._register(context, checked, folder))
         from ..storage.sources import is_remote
 
         path = str(checked["path"])
         path = path if "://" in path or is_remote(path) else str(folder / path)
         self._lineage = TaskLineage(owner, [(path, self.kind)], [(version.id, self.kind)])
-        if is_news:
+        if to_announce:
             self._announce(context, version)
         else:
             # An outlet makes an event when its task succeeds, also one that says nothing.
@@ -103,12 +103,12 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
     async def _register(
         self, context: Context, spec: dict[str, Any], folder: Path
     ) -> tuple[AssetVersion, bool, Workspace | Registry]:
-        """Return the version, whether it is news, and whose it is."""
+        """Return the version, whether it is to be announced, and whose it is."""
         from ..task_run import TaskRun
         from ..versions.registry_registration import registration_for
 
         async with self.hook.client() as client:
-            version, is_news = await registration_for(
+            version, to_announce = await registration_for(
                 client,
                 TaskRun(context),
                 self.kind,
@@ -118,7 +118,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
                 reuse_unchanged=self.if_unchanged == "reuse",
             ).run()
             push_studio_url(context, version_url(client.connection, version))
-            return version, is_news, client.connection.owner
+            return version, to_announce, client.connection.owner
 
     def _announce(self, context: Context, version: AssetVersion) -> None:
         if self.workspace is None or self._announced is None:

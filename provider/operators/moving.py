@@ -66,7 +66,7 @@ class MoveVersionOperator(AzureMachineLearningBaseOperator):
     async def _move(
         self, task_run: TaskRun, move: Move
     ) -> tuple[AssetVersion, AssetVersion, bool, WorkspaceConnection]:
-        """Return the version, its copy, whether the copy is news, and the connection to where it is."""
+        """Return the version, its copy, whether it is to be announced, and the connection to where it is."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring the version there; returns the copy as :meth:`AssetVersion.to_dict` gives it."""
@@ -84,10 +84,10 @@ class MoveVersionOperator(AzureMachineLearningBaseOperator):
             str(self.target_version or version),
             self.if_exists,
         )
-        source, copy, is_news, connection = self._running.run(self._move(TaskRun(context), move))
+        source, copy, to_announce, connection = self._running.run(self._move(TaskRun(context), move))
         push_studio_url(context, version_url(connection, copy))
         self._lineage = TaskLineage(connection.owner, [(source.id, move.kind)], [(copy.id, move.kind)])
-        if is_news:
+        if to_announce:
             self._announce_to_outlets(context, connection.owner, [copy])
         else:
             # An outlet makes an event when its task succeeds, also one that says nothing.

@@ -35,8 +35,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
 
     template_fields: Sequence[str] = ("asset_name", "version", "conn_id")
     takes_registry = True
-    # Whether a consumer of the asset wants to be started by the change.
-    is_news: ClassVar[bool] = True
+    # Nothing, where a consumer of the asset does not want to be started by the change.
     announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
 
     def __init__(
@@ -53,7 +52,7 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         check_name(Kind(kind).noun, asset_name, parsing=True)
         if not is_template(version):
             check_version(Kind(kind), version)
-        if workspace is not None and self.is_news:
+        if workspace is not None and self.announces:
             outlet = workspace.alias(Kind(kind)) if is_template(asset_name) else workspace.asset(Kind(kind), asset_name)
             outlets = kwargs.get("outlets") or ()
             if workspace.alias(Kind(kind)) not in outlets:  # it is there in a mapped task
@@ -179,7 +178,6 @@ class AzureMachineLearningArchiveAssetOperator(ChangeVersionOperator):
     :raises AzureMachineLearningError: Azure refused.
     """
 
-    is_news = False
     announces = ()
 
     def _change(self, properties: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002

@@ -82,7 +82,7 @@ def lacks_workspace(body: Any, path: str) -> bool:
     asked = _NAMED.search(path)
     if named := _NAMED.search(reason):
         # A spec may name something in another workspace; that one is not the connection's.
-        return _segments(named[1]) == 2 and (asked is None or _holder(asked[1]) == _holder(named[1]))
+        return _segments(named[1]) == 2 and (asked is None or _owner_part(asked[1]) == _owner_part(named[1]))
     if parent := _PARENT.search(reason):
         return _segments(parent[1]) == 1
     return asked is not None and _segments(asked[1]) == 2
@@ -177,5 +177,5 @@ def _segments(path: str) -> int:
     return len(path.strip("/").split("/"))
 
 
-def _holder(path: str) -> list[str]:
+def _owner_part(path: str) -> list[str]:
     return path.lower().split("/")[:2]

@@ -32,7 +32,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     :param name: of the model, data asset or experiment.
     :param asset: the name of the watched Airflow asset.
     :param tags: what must be carried to match.
-    :param start: ``latest``: what is there at the very start is known already; ``all``: it is news.
+    :param start: ``latest``: what is there at the very start is known already; ``all``: it is announced.
     :param poll_interval: seconds.
     :param event_queue: the URL of a Storage Queue, or None.
     """
@@ -100,7 +100,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
             await producer.aclose()
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Beat]) -> AsyncIterator[TriggerEvent]:
-        """Yield events that hold news: ``{"versions": [...]}``."""
+        """Yield events that announce versions: ``{"versions": [...]}``."""
         from ..watching.memory import Memory
 
         watcher = self._watcher(Memory(self.asset_state_store, self.fields["asset"]))
@@ -119,7 +119,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
 
     @abstractmethod
     def _watcher(self, memory: Memory) -> Watcher:
-        """Return what finds the news."""
+        """Return what finds what to announce."""
 
     def _options(self) -> dict[str, Any]:
         return {"trigger_id": getattr(self, "trigger_id", None), "confirmed": self._is_shared, "log": self.log}

@@ -87,7 +87,7 @@ async def share(
     client: WorkspaceClient, registry: Registry, task_run: TaskRun, move: Move
 ) -> tuple[AssetVersion, AssetVersion, bool]:
     """
-    Have a registry copy a version of a workspace, and return the version, its copy, and whether the copy is news.
+    Have a registry copy a version of a workspace, and return the version, its copy, and whether it is to be announced.
 
     The registry's import takes no tags by which a later try could tell its copy from another's. So what was asked for
     is remembered before it is asked; after a kill at that very moment, a copy that is there is taken for this task's.
@@ -156,7 +156,7 @@ async def copy(
     source_client: WorkspaceClient, client: WorkspaceClient, task_run: TaskRun, move: Move
 ) -> tuple[AssetVersion, AssetVersion, bool]:
     """
-    Copy a version over this worker: download, upload, register. Returns it, its copy, and whether the copy is news.
+    Copy a version over this worker: download, upload, register. Returns it, its copy, and whether to announce that.
 
     AzureML has no call for it. The copy has the source's type, description, tags, properties and flavors.
 

@@ -62,7 +62,7 @@ class Registration:
 
     async def run(self) -> tuple[AssetVersion, bool]:
         """
-        Make the version and return it as the service confirmed it, and whether it is news.
+        Make the version and return it as the service confirmed it, and whether it is to be announced.
 
         It is not if the content is that of a version that stands, and ``reuse_unchanged`` was asked for.
 
