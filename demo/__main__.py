@@ -32,6 +32,7 @@ def main() -> int:
             emulator = stack.enter_context(
                 Emulator(workspace_name="fraud-prod", resource_group="ml", job_seconds=JOB_SECONDS)
             )
+            emulator.create_registry("shared")  # which examples/dev_to_prod.py watches
             timeline.tell("azureml", "emulator and Azurite are up")
             airflow = stack.enter_context(
                 StandaloneAirflow(

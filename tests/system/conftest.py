@@ -112,8 +112,9 @@ def rest(airflow: StandaloneAirflow) -> AirflowRest:
 class Outsider:
     """Somebody with a token and ARM's REST API, who knows nothing of Airflow or of this provider."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._workspace = airflow_environment(emulator)["AZUREML_WORKSPACE_ID"]
+    def __init__(self, emulator: Emulator, workspace: str | None = None) -> None:
+        own = airflow_environment(emulator)["AZUREML_WORKSPACE_ID"]
+        self._workspace = own if workspace is None else f"{own.rpartition('/')[0]}/{workspace}"
         self._http = httpx.Client(
             base_url="https://management.azure.com",
             headers={"Authorization": f"Bearer {emulator.token()}"},
