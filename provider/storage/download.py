@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ from .flow import BLOCK, Budget, Threads
 from .progress import Progress, amount
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from logging import Logger
 
     from airflow.sdk import ObjectStoragePath
@@ -279,11 +280,16 @@ class Folder:
         """See :class:`Target`. What was gathered is what a later download goes on from."""
 
 
+# Object stores, in which an object is there once all of it is. Others (SFTP, SMB, HDFS ...) are written as they go.
+_WHOLE_OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"}
+
+
 class Objects:
     """
-    A folder in an object store that Airflow can write. An object appears whole, or not: it is written in one piece.
+    A folder in an object store, or in another filesystem, that Airflow can write. A file appears whole, or not.
 
-    Large files are put together on the worker's disk before they are sent on.
+    Where the store itself does not see to that, a file is written under a hidden name and renamed. Large files are put
+    together on the worker's disk before they are sent on.
 
     :param path: the folder.
     """
@@ -307,15 +313,28 @@ class Objects:
     def write(self, name: str, blob: Blob, data: bytes) -> None:  # noqa: ARG002
         """See :class:`Target`."""
         path = self._path / name
-        path.fs.makedirs(path.parent.path, exist_ok=True)
-        path.fs.pipe_file(path.path, data)
+        with self._whole(path) as place:
+            path.fs.pipe_file(place, data)
 
     def finish(self, name: str, blob: Blob) -> None:  # noqa: ARG002
         """See :class:`Target`."""
         path, part = self._path / name, self.scratch(name)
-        path.fs.makedirs(path.parent.path, exist_ok=True)
-        path.fs.put_file(str(part), path.path)
+        with self._whole(path) as place:
+            path.fs.put_file(str(part), place)
         part.unlink()
+
+    @contextmanager
+    def _whole(self, path: ObjectStoragePath) -> Iterator[str]:
+        """Give the name to write a file under; it then has its own."""
+        path.fs.makedirs(path.parent.path, exist_ok=True)
+        if path.protocol in _WHOLE_OBJECTS:
+            yield path.path
+            return
+        hidden = f"{path.parent.path.rstrip('/')}/.{path.name}.part"
+        yield hidden
+        if path.fs.exists(path.path):
+            path.fs.rm_file(path.path)  # a rename onto a file is refused by some
+        path.fs.mv(hidden, path.path)
 
     def publish(self, names: list[str]) -> None:
         """See :class:`Target`. Each object is there already."""
@@ -350,6 +369,8 @@ def target_for(to: Any, folder: Path, *, conn_id: str | None = None) -> Target:
     text = str(to)
     if to is None or text.strip() in ("", "None"):
         raise SpecError(f"The destination of the download is {to!r}: {NO_VALUE}.")
+    if getattr(to, "protocol", "") in ("file", "local"):
+        text, to = str(to.path), None  # a folder of the worker
     if hasattr(to, "fs") or ("://" in text and not text.startswith("file://")):
         from airflow.sdk import ObjectStoragePath
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_azureml.datasets import AssetVersion
 from airflow_provider_azureml.provider.errors import NotFoundError, SpecError, TransientError
@@ -62,6 +63,69 @@ def test_a_version_of_one_file_comes_under_its_name(ws, task, folder, tmp_path):
 def test_an_object_store_is_a_destination(ws, task, folder, large, sales, tmp_path):
     task(Download, source=sales, to=ObjectStoragePath(f"file://{tmp_path}/to")).run()
     assert content(tmp_path / "to") == content(folder)
+
+
+class Sftp(MemoryFileSystem):
+    """A filesystem that shows a file while it is being written, and in which a rename onto a file is an error."""
+
+    protocol = "sftp"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    breaks = False
+
+    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
+        self._half(path)
+        super().pipe_file(path, value, **options)
+
+    def put_file(self, lpath: str, rpath: str, **options: Any) -> None:
+        self._half(rpath)
+        super().pipe_file(rpath, Path(lpath).read_bytes(), **options)
+
+    def _half(self, path: str) -> None:
+        if self.breaks:
+            super().pipe_file(path, b"half")
+            raise OSError("the connection broke")
+
+    def mv(self, path1: str, path2: str, **options: Any) -> None:
+        assert not self.exists(path2)
+        super().mv(path1, path2, **options)
+
+
+@pytest.fixture
+def sftp(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A folder in such a filesystem."""
+    for name, value in (("store", {}), ("pseudo_dirs", [""]), ("breaks", False)):
+        monkeypatch.setattr(Sftp, name, value)
+
+    class Place(PurePosixPath):
+        """As much of an ObjectStoragePath as a download asks of it."""
+
+        protocol, fs = "sftp", Sftp(skip_instance_cache=True)
+
+        @property
+        def path(self) -> str:
+            return str(self)
+
+    return Place("/to")
+
+
+def shown(folder: Any) -> dict[str, bytes]:
+    found = [path for path in folder.fs.find("/to") if not path.rpartition("/")[2].startswith(".")]
+    return {path.removeprefix("/to/"): folder.fs.cat_file(path) for path in found}
+
+
+def test_a_filesystem_that_is_no_object_store_gets_whole_files(ws, task, folder, large, sales, sftp):
+    for _ in range(2):  # the second time, the files are there
+        AzureMachineLearningHook("azureml").download(sales, sftp)
+        assert shown(sftp) == content(folder)
+        assert len(sftp.fs.find("/to")) == len(content(folder))
+
+
+def test_a_connection_that_breaks_shows_nothing_half_written(ws, task, folder, large, sales, sftp, monkeypatch):
+    monkeypatch.setattr(Sftp, "breaks", True)
+    with pytest.raises(Exception, match="the connection broke"):
+        AzureMachineLearningHook("azureml").download(sales, sftp)
+    assert shown(sftp) == {}
 
 
 def test_the_logs_of_a_job_come(ws, task, azureml_emulator, submit, tmp_path):
