@@ -26,6 +26,8 @@ class AssetVersion:
     :param type: ``uri_file``, ``uri_folder``, ``mltable``, ``custom_model``, ``mlflow_model``, ``triton_model``.
     :param stage: a model's stage (``Development``, ``Production``, ``Archived`` ...); None for data.
     :param job_name: the AzureML job that made it, where the service knows.
+    :param metrics: what that job logged with MLflow, where it was asked for: name -> last value, None for one that is
+        no finite number.
     :param created_at: ISO 8601 with time zone, as the service gave it.
     :param created_by: the person or application that made it.
     """
@@ -41,6 +43,7 @@ class AssetVersion:
     properties: dict[str, str] = field(default_factory=dict)
     stage: str | None = None
     job_name: str | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
     created_at: str = ""
     created_by: str = ""
 

@@ -132,6 +132,21 @@ def check_tags(value: Any, *, removable: bool = False, parsing: bool = False) ->
     return {name: None if item is None else str(item) for name, item in value.items()}
 
 
+def check_metrics(value: Any, owner: Any) -> None:
+    """
+    Say that ``metrics`` is no flag, or asked of a registry: its versions do not tell in which workspace their job is.
+
+    :param owner: whose versions they are.
+    :raises SpecError: it is so.
+    """
+    check_flag("metrics", value)
+    if value and isinstance(owner, Registry):
+        raise SpecError(
+            f"metrics is True, and the versions are of registry {owner.name!r}: it does not tell in which workspace "
+            "the job is that made them. Ask for the metrics where the version is made, and share them as tags."
+        )
+
+
 def check_get_logs(value: Any) -> None:
     """
     Say that ``get_logs`` is none of what it can be.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from ..datasets.workspace import Registry
+from ..datasets.workspace import Kind, Registry
+from .arguments import check_choice, check_metrics, check_name, check_tags
 from .connection import AZURE_CONN_TYPE, CONN_TYPE, DEFAULT_CONN_ID, WorkspaceConnection, azure_conn_id
-from .errors import AzureMachineLearningError, ConnectionConfigurationError
+from .errors import AzureMachineLearningError, ConnectionConfigurationError, NotFoundError
 from .masking import keep_signatures_out_of_urllib3s_lines
 
 if TYPE_CHECKING:
@@ -205,6 +206,40 @@ class AzureMachineLearningHook(BaseHook):
             place = await find_place(client, what)
             async with Container(client, place.datastore, secret=place.secret) as container:
                 return await Download(container, place.path, target, log=log).run()
+
+    def find_version(
+        self, kind: Kind | str, name: str, *, tags: dict[str, str] | None = None, metrics: bool = False
+    ) -> AssetVersion | None:
+        """
+        Return the newest version of a model or data asset that carries some tags: the one in production, say.
+
+        Archived versions do not count.
+
+        :param kind: ``model`` or ``data``.
+        :param name: the asset's name.
+        :param tags: tags that it must have, with these values.
+        :param metrics: with the metrics that the job that made it logged: one read more. Not of a registry.
+        :return: None if there is none.
+        :raises SpecError: an argument is none of what it can be.
+        """
+        check_choice("kind", kind, (Kind.MODEL.value, Kind.DATA.value))
+        check_name(Kind(kind).noun, name)
+        wanted = check_tags(tags or {}).items()
+
+        async def find(client: WorkspaceClient) -> AssetVersion | None:
+            from .rest.made_by import with_metrics
+
+            check_metrics(metrics, client.connection.owner)
+            try:
+                async for version in client.list_versions(Kind(kind), name):
+                    if wanted <= version.tags.items():
+                        return (await with_metrics(client, [version], {}))[0] if metrics else version
+            except NotFoundError:
+                pass
+            return None
+
+        found: AssetVersion | None = self.ask(find)
+        return found
 
     def get_abfss_path(self, what: AssetVersion | dict[str, Any] | str) -> str:
         """

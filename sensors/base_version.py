@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..datasets.events import AssetVersion, announce
 from ..datasets.workspace import Registry
-from ..provider.arguments import check_name, check_owner, check_tags, is_template
+from ..provider.arguments import check_metrics, check_name, check_owner, check_tags, is_template
 from ..provider.errors import TransientError
 from ..provider.links import push_studio_url, version_url
 from ..provider.task_run import TaskRun
@@ -37,6 +37,7 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         asset_name: str,
         after_version: str | int | None = None,
         tags: dict[str, str] | None = None,
+        metrics: bool = False,
         workspace: Workspace | Registry | None = None,
         **kwargs: Any,
     ) -> None:
@@ -49,6 +50,8 @@ class VersionSensor(AzureMachineLearningBaseSensor):
         super().__init__(workspace=workspace, **kwargs)
         self.after_version = after_version
         self.tags = tags
+        check_metrics(metrics, workspace)
+        self.metrics = metrics
         self._there = ""
 
     @property
@@ -93,6 +96,10 @@ class VersionSensor(AzureMachineLearningBaseSensor):
 
     def _finish(self, context: Context, found: list[dict[str, Any]]) -> dict[str, Any]:
         versions = [AssetVersion.from_dict(item) for item in found]
+        if self.metrics:
+            from ..provider.rest.made_by import with_metrics
+
+            versions = self.hook.ask(lambda client: with_metrics(client, versions, {}))
         newest = versions[-1]
         self.log.info("New: %s.", ", ".join(f"{version.name}:{version.version}" for version in versions))
         push_studio_url(context, version_url(self.hook.get_workspace_connection(), newest))

@@ -28,6 +28,8 @@ class AzureMachineLearningModelVersionSensor(VersionSensor):
     :param model_name: the name of the model. Templated.
     :param after_version: a version; None means the newest one of the moment. Templated.
     :param tags: tags that the version must have, with these values; it may have more. Templated.
+    :param metrics: give the versions, in XCom and event, the metrics that the jobs that made them logged with MLflow:
+        one read more for each job. Not of a registry.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param workspace: the identity of the workspace or registry; with it, the task announces
         ``workspace.model(model_name)`` with all new versions that it found.

@@ -12,7 +12,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from ..datasets.uri import parse_asset_uri
 from ..datasets.workspace import Kind, Registry, Workspace
-from ..provider.arguments import check_conn_id, check_tags
+from ..provider.arguments import check_conn_id, check_metrics, check_tags
 from ..provider.rest.states import JobOutcome, job_outcome
 from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
 from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
@@ -35,6 +35,7 @@ def watch(
     statuses: Iterable[str] | None = None,
     event_queue: str | None = None,
     consumer: str | None = None,
+    metrics: bool = False,
 ) -> Asset:
     """
     Return an asset that has an event for each new version of an AzureML model or data asset, whoever makes it.
@@ -74,6 +75,8 @@ def watch(
     :param consumer: makes this watched asset another one than those of other consumers. Airflow gives events to DAGs
         that are not paused, and keeps none for the others: a DAG that may be paused while others of the same watched
         asset are not needs a watched asset of its own, such as ``consumer="deploy"``.
+    :param metrics: give each version (or job) the metrics that the job logged with MLflow: a read more for each job.
+        They are those of the moment of the event. Not of a registry. It is not part of the identity either.
     :raises ValueError: an argument is wrong; Airflow shows it as the DAG's import error.
     """
     owner, kind, name = _identity(asset)
@@ -97,6 +100,9 @@ def watch(
         "poll_interval": float(poll_interval),
         "event_queue": event_queue,
     }
+    check_metrics(metrics, owner)
+    if metrics:
+        fields["metrics"] = True
     conditions = [_condition(key, value) for key, value in wanted.items()]
     if kind is Kind.EXPERIMENT:
         fields["statuses"] = sorted(statuses or ["Completed"])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...datasets.events import parse_time
 from ...datasets.workspace import Kind
-from ..errors import NotFoundError
+from ..arguments import check_tags, is_template
+from ..errors import NotFoundError, SpecError
 from ..rest.bodies import kind_of_type
 from ..rest.run_history import RegisteredOutput
+from ..versions.limits import check_limits, check_tag_limits
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
@@ -25,9 +28,9 @@ _PAUSE = 2.0  # seconds between them
 
 async def registered_versions(
     client: WorkspaceClient, job: dict[str, Any], asked: dict[str, dict[str, Any]] | None = None
-) -> list[AssetVersion]:
+) -> dict[str, AssetVersion]:
     """
-    Return the versions that AzureML made of a completed job's outputs; each exists.
+    Return the versions that AzureML made of a completed job's outputs, by output; each exists.
 
     Run history tells them; of a pipeline also those of its steps. Where it knows no version, the newest versions of the
     asset are searched for one that this job made. What is not found is logged.
@@ -57,7 +60,80 @@ async def registered_versions(
             else:
                 log.warning("No version of %s %r is known that is output %r of this job.", kind, output.name, key)
     _tell(job, found)
-    return list({version.id: version for version in found.values()}.values())
+    return found
+
+
+async def describe(
+    client: WorkspaceClient, version: AssetVersion, tags: dict[str, str], description: str | None
+) -> AssetVersion:
+    """
+    Give a version tags and a description beside what it has, and return it; nothing is changed where it has them.
+
+    :param description: None leaves the version's own.
+    """
+    if tags.items() <= version.tags.items() and description in (None, version.description):
+        return version
+    kind = Kind(version.kind)
+    now = (await client.get_resource(kind.collection, version.name, "versions", version.version))["properties"]
+    there = now.get("tags") or {}
+    wanted = {**now, "tags": {**there, **tags}}
+    check_tag_limits(f"{version.name}:{version.version}", tags, total=len(wanted["tags"]), there=len(there))
+    if description is not None:
+        wanted["description"] = description
+    properties = {key: value for key, value in wanted.items() if key != "provisioningState"}
+    log.info("Describing %s %s:%s.", kind, version.name, version.version)
+    return await client.update_version(kind, version.name, version.version, properties)
+
+
+def check_descriptions(value: Any, *, parsing: bool = False) -> dict[str, tuple[dict[str, str], str | None]]:
+    """
+    Return what a DAG says of the versions that its job's outputs become: output -> tags, description.
+
+    :param parsing: whether a DAG is parsed now: a template is let through then.
+    :raises SpecError: it is not of the form ``{output: {"tags": {...}, "description": ...}}``.
+    """
+    if parsing and is_template(value) and not isinstance(value, (Mapping, list, tuple, set)):
+        return {}
+    if not isinstance(value, Mapping):
+        raise SpecError(f"describe_outputs is {value!r}; it maps outputs to 'tags' and 'description'.")
+    found = {}
+    for output, said in value.items():
+        if not isinstance(said, Mapping) or not said or said.keys() - {"tags", "description"}:
+            raise SpecError(f"describe_outputs[{output!r}] is {said!r}; it can have 'tags' and 'description'.")
+        description = said.get("description")
+        if description is not None and not isinstance(description, str):
+            raise SpecError(f"describe_outputs[{output!r}] has the description {description!r}, which is no text.")
+        tags = {name: str(tag) for name, tag in check_tags(said.get("tags") or {}, parsing=parsing).items()}
+        if not parsing:
+            check_limits({"name": output, "tags": tags, "description": description})
+        found[str(output)] = (tags, description)
+    return found
+
+
+def named_outputs(entity: Any) -> dict[str, dict[str, Any]]:
+    """Return what an SDK job's named outputs are to become: the service does not tell it in each api-version."""
+    return {
+        key: {name: getattr(output, name, None) for name in ("name", "version", "type", "path")}
+        for key, output in (getattr(entity, "outputs", None) or {}).items()
+        if isinstance(getattr(output, "name", None), str)
+    }
+
+
+def check_described(entity: Any, said: Mapping[str, Any]) -> None:
+    """
+    Say that a DAG describes an output that becomes no version.
+
+    :param entity: the job, as the SDK's entity.
+    :param said: by output, of a pipeline's step ``STEP.OUTPUT``.
+    :raises SpecError: there is none of that name, or it has no ``name``.
+    """
+    named, steps = named_outputs(entity), getattr(entity, "jobs", None) or {}
+    for output in said:
+        if output not in named and output.partition(".")[0] not in steps:
+            raise SpecError(
+                f"describe_outputs has {output!r}, and the job has no output of that name that becomes a version: such "
+                f"an output has a 'name'. Those that do: {', '.join(sorted(named)) or 'none'}. Nothing was submitted."
+            )
 
 
 def _tell(job: dict[str, Any], found: dict[str, AssetVersion]) -> None:

@@ -13,6 +13,7 @@ from ..references import check_references
 from ..rest.states import JobOutcome
 from ..sdk import quietly, sdk_errors
 from ..task_run import TASK_RUN_TAG, TaskRun
+from .outputs import named_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ class Submission:
         entity.tags = {**(entity.tags or {}), **self.task_run.tags()}
         # Without one the SDK takes the name of the folder that Airflow runs in, or the service "Default".
         entity.experiment_name = entity.experiment_name or slug(ti.dag_id)
-        self.task_run.remember(job=name, job_number=number, outputs=_named_outputs(entity))
+        self.task_run.remember(job=name, job_number=number, outputs=named_outputs(entity))
         self.name = name
         try:
             await asyncio.to_thread(self._create, entity)
@@ -182,15 +183,6 @@ async def cancel_own_job(client: WorkspaceClient, name: str, task_run_id: str) -
         return False
     log.info("Canceled job %s.", name)
     return True
-
-
-def _named_outputs(entity: Any) -> dict[str, dict[str, Any]]:
-    """Return what an SDK job's named outputs are to become: the service does not tell it in each api-version."""
-    return {
-        key: {name: getattr(output, name, None) for name in ("name", "version", "type", "path")}
-        for key, output in (getattr(entity, "outputs", None) or {}).items()
-        if isinstance(getattr(output, "name", None), str)
-    }
 
 
 def slug(text: str) -> str:

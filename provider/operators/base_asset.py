@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import Asset
 
 from ...datasets.events import announce
-from ..arguments import check_choice, check_owner
+from ..arguments import check_choice, check_metrics, check_owner
 from ..interruptible import Interruptible
 from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
@@ -34,6 +34,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
     :param spec: what to make.
     :param storage_conn_id: the Airflow connection of the object store that the spec's path is in.
     :param partition_by_version: give the event the version as partition key.
+    :param metrics: give the version the metrics of the job that made it.
     :param if_unchanged: what to do where the content is that of the newest version: make a ``new`` version all the
         same, or ``reuse`` that one, with no upload and no event.
     """
@@ -49,6 +50,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         storage_conn_id: str | None = None,
         partition_by_version: bool = False,
         if_unchanged: Literal["new", "reuse"] = "new",
+        metrics: bool = False,
         **kwargs: Any,
     ) -> None:
         check_choice("if_unchanged", if_unchanged, ("new", "reuse"))
@@ -68,6 +70,8 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         self.storage_conn_id = storage_conn_id
         self.partition_by_version = partition_by_version
         self.if_unchanged = if_unchanged
+        check_metrics(metrics, workspace)
+        self.metrics = metrics
         self._running = Interruptible()
 
     def _spec(self) -> Any:
@@ -118,6 +122,11 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
                 reuse_unchanged=self.if_unchanged == "reuse",
             ).run()
             push_studio_url(context, version_url(client.connection, version))
+            if self.metrics:
+                from ..rest.made_by import with_metrics
+
+                check_metrics(self.metrics, client.connection.owner)
+                (version,) = await with_metrics(client, [version], {})
             return version, to_announce, client.connection.owner
 
     def _announce(self, context: Context, version: AssetVersion) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...datasets.workspace import Kind
 from .. import sdk
 from ..arguments import check_get_logs, check_name, check_owner, check_seconds
-from ..errors import AzureMachineLearningError, JobFailedError, WaitTimeoutError
+from ..errors import AzureMachineLearningError, JobFailedError, SpecError, WaitTimeoutError
 from ..jobs.check import NOT_RESPONDING_GRACE
+from ..jobs.outputs import check_described, check_descriptions
 from ..lineage import TaskLineage
 from ..links import push_studio_url
 from ..rest.bodies import kind_of_type
@@ -57,6 +58,7 @@ class JobOperator(WaitingOperator):
         check_get_logs(get_logs)
         self.get_logs = get_logs
         self.not_responding_grace = not_responding_grace
+        self.describe_outputs: Any = {}
         self._submission: Submission | BatchInvocation | None = None
         self._killed = False
 
@@ -127,13 +129,27 @@ class JobOperator(WaitingOperator):
         except WaitTimeoutError as seen:
             what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
             raise WaitTimeoutError(f"Job {name!r} did not end within {self._patience}; {what}. {seen}") from None
-        metrics, versions = self.hook.ask(lambda client: _results(client, job, memory.get("outputs")))
+        metrics, versions = self.hook.ask(lambda client: self._results(client, job, memory.get("outputs")))
         self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace
         self._lineage = TaskLineage.of_job(workspace, job, [version.id for version in versions])
         self._announce_to_outlets(context, workspace, versions)
         self._drop_silent_outlets(workspace, versions)
         return {**job, "metrics": metrics}
+
+    async def _results(
+        self, client: WorkspaceClient, job: dict[str, Any], asked: dict[str, dict[str, Any]] | None
+    ) -> tuple[dict[str, float | None], list[AssetVersion]]:
+        """Return what a completed job logged and registered; its versions carry what the DAG says of them."""
+        from ..jobs.outputs import describe, registered_versions
+        from ..rest.made_by import with_metrics
+
+        said = check_descriptions(self.describe_outputs)
+        found: dict[str, AssetVersion] = {}
+        for output, version in (await registered_versions(client, job, asked)).items():
+            found[version.id] = await describe(client, found.get(version.id, version), *said.get(output, ({}, None)))
+        metrics = await client.history.metrics(job["name"])
+        return metrics, await with_metrics(client, list(found.values()), {job["name"]: metrics}, maker=job["name"])
 
     def _cancel(self, name: str, task_run_id: str) -> bool:
         from ..jobs.submission import cancel_own_job
@@ -212,13 +228,17 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :param get_logs: show the job's log in the task's log while it is waited for, in the worker and in the triggerer:
         ``True``, that of the first node and of a pipeline's steps; ``"all_nodes"``, that of each node; ``False``: not.
         One request a job and ``poll_interval`` at most; 4 MiB of a job at most, the rest is in studio.
+    :param describe_outputs: what the versions are to carry that the job's outputs become, as AzureML does not let the
+        job say it: output -> ``{"tags": {...}, "description": ...}``; of a pipeline's step ``STEP.OUTPUT``. They are
+        set before the versions are announced; other tags stay. Templated.
     :param timeout: how many seconds one try waits for the job at most, before it cancels it; None: for ever. Give
         ``limits: {timeout: ...}`` in the job for a limit that AzureML keeps.
     :param conn_id: an Airflow connection of type ``azure_machine_learning``. Templated.
     :param workspace: the identity of the workspace, for asset events.
     :return: the job's facts as a dict: name, id, status, type, display_name, experiment_name, studio_url, tags, inputs
         (name -> type, uri), outputs (name -> type, uri, asset_name, asset_version), created_at, created_by; after
-        waiting also metrics (name -> last value that the job logged with MLflow).
+        waiting also metrics (name -> last value that the job logged with MLflow; None for one that is no finite
+        number).
     :raises SpecError: the SDK does not accept the spec, a compute, environment, component, data or model version that
         it names does not exist, or the job's name is taken by another's job; no job was submitted.
     :raises RequestRefusedError: AzureML does not accept it.
@@ -227,12 +247,22 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
     :raises WaitTimeoutError: it did not end within ``timeout``; it was canceled.
     """
 
-    template_fields: Sequence[str] = ("job", "conn_id")
+    template_fields: Sequence[str] = ("job", "describe_outputs", "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"job": "json"}
     announces: ClassVar[tuple[Kind, ...]] = (Kind.MODEL, Kind.DATA)
 
-    def __init__(self, *, job: Any, waiting: bool = False, workspace: Workspace | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job: Any,
+        waiting: bool = False,
+        workspace: Workspace | None = None,
+        describe_outputs: dict[str, dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         check_owner(type(self), workspace)
+        if check_descriptions(describe_outputs or {}, parsing=True) and not waiting:
+            raise SpecError("With waiting=False nobody would describe the job's outputs: leave describe_outputs out.")
         # Without waiting nothing is known of its outputs, and an outlet would say that they are there.
         if workspace is not None and waiting:
             outlets = kwargs.get("outlets") or ()
@@ -240,6 +270,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
                 kwargs["outlets"] = [*outlets, *_outlets(workspace, job)]
         super().__init__(waiting=waiting, workspace=workspace, **kwargs)
         self.job = sdk.field(job)
+        self.describe_outputs = describe_outputs or {}
 
     def _submission_for(self, context: Context, client: WorkspaceClient) -> Submission:
         from ..jobs.submission import Submission
@@ -251,6 +282,7 @@ class AzureMachineLearningCreateJobOperator(JobOperator):
         if entity.name:
             check_name("job", entity.name)
         check_tag_limits("This job", entity.tags or {})
+        check_described(entity, check_descriptions(self.describe_outputs))
         sdk.check_command(entity)
         return entity
 
@@ -266,13 +298,3 @@ def _outlets(workspace: Workspace, spec: Any) -> list[Asset | AssetAlias]:
             kind = kind_of_type(output.get("type"))
             found.append(workspace.alias(kind) if "{{" in name or "{%" in name else workspace.asset(kind, name))
     return found
-
-
-async def _results(
-    client: WorkspaceClient, job: dict[str, Any], asked: dict[str, dict[str, Any]] | None
-) -> tuple[dict[str, float], list[AssetVersion]]:
-    """Return what a completed job logged and registered."""
-    from ..jobs.outputs import registered_versions
-
-    versions = await registered_versions(client, job, asked)
-    return await client.history.metrics(job["name"]), versions

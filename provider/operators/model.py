@@ -40,6 +40,8 @@ class AzureMachineLearningRegisterModelOperator(CreateAssetVersionOperator):
     :param storage_conn_id: the Airflow connection of the object store that ``path`` is in; its default if None.
     :param partition_by_version: give the event the version as partition key. It then starts partitioned DAGs
         (``PartitionedAssetTimetable``), a run for each version, and no others.
+    :param metrics: give the version, in XCom and event, the metrics that the job that made it logged with MLflow: one
+        read more. Not of a registry.
     :param if_unchanged: ``"reuse"``: where the files are those of the newest version (or of the version that the spec
         names), that one stands: it is returned, and nothing is uploaded, made or announced. The files are read once to
         know. ``"new"``, the default: a new version each time. Without effect on a ``path`` that AzureML reads by

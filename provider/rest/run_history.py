@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,7 +15,6 @@ from urllib.parse import quote
 from ...datasets.workspace import Kind
 from ..errors import AzureMachineLearningError, NotFoundError
 from ..links import job_url
-from .blob_reader import shared_blob_reader
 from .log_names import own_logs
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class RunHistory:
         """
         try:
             run = next(iter(await self.failed_parts(name)), {"runId": name})
+            from .blob_reader import shared_blob_reader
+
             files = await self.log_files(run["runId"])
             if not (names := own_logs(files)):
                 return ""
@@ -208,14 +210,32 @@ class RunHistory:
         """
         return [child async for child in self._children(name)]
 
-    async def metrics(self, name: str) -> dict[str, float]:
-        """Return the last value of each metric that a job logged with MLflow."""
+    async def metrics(self, name: str) -> dict[str, float | None]:
+        """Return the last value of each metric that a job logged with MLflow; None for one that is no finite number."""
         try:
-            body = await self._ask("mlflow", "/api/2.0/mlflow/runs/get", {"run_id": name})
-            return {metric["key"]: metric["value"] for metric in body["run"]["data"].get("metrics") or ()}
-        except (AzureMachineLearningError, KeyError, TypeError) as error:
+            return await self.read_metrics(name)
+        except AzureMachineLearningError as error:
             log.warning("MLflow gave no metrics of job %s: %s", name, error)
             return {}
+
+    async def read_metrics(self, name: str) -> dict[str, float | None]:
+        """
+        Do the same.
+
+        :raises AzureMachineLearningError: MLflow's service did not answer.
+        """
+        body = await self._ask("mlflow", "/api/2.0/mlflow/runs/get", {"run_id": name})
+        data = (body.get("run") or {}).get("data") or {}
+        return {str(metric["key"]): _finite(metric.get("value")) for metric in data.get("metrics") or ()}
+
+
+def _finite(value: Any) -> float | None:
+    """Return a metric's value. JSON, and so an XCom, has no NaN; MLflow writes it as text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return value if isinstance(value, int) else number if math.isfinite(number) else None
 
 
 def _outputs_of(run: dict[str, Any]) -> dict[str, RegisteredOutput]:

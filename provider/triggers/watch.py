@@ -35,6 +35,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
     :param start: ``latest``: what is there at the very start is known already; ``all``: it is announced.
     :param poll_interval: seconds.
     :param event_queue: the URL of a Storage Queue, or None.
+    :param metrics: whether each version gets the metrics of the job that made it.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
         start: str = "latest",
         poll_interval: float = 60.0,
         event_queue: str | None = None,
+        metrics: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.fields: dict[str, Any] = {
@@ -61,6 +63,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
             "start": start,
             "poll_interval": poll_interval,
             "event_queue": event_queue,
+            **({"metrics": True} if metrics else {}),  # a watcher without it stays the same to Airflow
         }
         self._is_shared = True
 

@@ -99,6 +99,17 @@ class Desk:
         self._knows_changes = True  # whether the service can be asked for what changed last
         self._shows_changes_first = False  # whether it was seen to do as it is asked then
 
+    @property
+    def client(self) -> WorkspaceClient:
+        """
+        What asks now.
+
+        :raises TransientError: nothing does: there is no connection at the moment.
+        """
+        if self._client is None:
+            raise TransientError("There is no connection at the moment.")
+        return self._client
+
     def use(self, client: WorkspaceClient | None) -> None:
         """Ask with this client from now on; with none, wait for one."""
         self._client = client

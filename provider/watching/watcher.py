@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..configuration import settle_time
 from ..errors import TransientError
+from ..rest.made_by import with_metrics
 from . import metrics
 from .memory import Kept, Memory
 from .pieces import pieces
@@ -73,6 +74,8 @@ class Watcher(ABC):
         self.tags: dict[str, str] = fields["tags"]
         self._asset: str = fields.get("asset") or self.name
         self._start: str = fields["start"]
+        self._with_metrics = bool(fields.get("metrics"))
+        self._metrics: dict[str, dict[str, float | None]] = {}  # of jobs, until what they made is told
         self._memory = memory
         self._trigger_id = trigger_id
         self._confirmed = confirmed
@@ -177,6 +180,10 @@ class Watcher(ABC):
             return []
         piece = next(pieces(self._backlog))
         rest = self._backlog[len(piece) :]
+        if self._with_metrics:
+            # Before it counts as told: a service that is busy is asked again with the next beat.
+            piece = await with_metrics(beat.desk.client, piece, self._metrics)
+            self._metrics.clear()
         self._cursor = await self._after(piece, rest)
         self._told.append(_Told(beat, now, self._cursor))
         self._backlog = rest

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from freezegun import freeze_time
 
-from airflow_provider_azureml.provider.errors import JobFailedError
+from airflow_provider_azureml.datasets import Kind
+from airflow_provider_azureml.provider.errors import JobFailedError, PermissionDeniedError, SpecError
 from airflow_provider_azureml.provider.jobs import outputs
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 from airflow_provider_azureml.sensors import AzureMachineLearningJobSensor as JobSensor
@@ -106,6 +107,76 @@ class TestWhatIsAnnounced:
         runner.run()
         assert runner.operator.outlets == [ws.model("fraud")]
         assert "No version of data 'scores' is known that is output 's' of this job" in caplog.text
+
+    @pytest.mark.parametrize("kind", ["mlflow_model", "uri_folder"])
+    def test_what_the_dag_says_of_them_is_set_before_they_are_announced(self, ws, task, azureml_emulator, kind):
+        azureml_emulator.script_jobs(["Completed"])
+        spec = {**COMMAND, "outputs": {"made": {"type": kind, "name": "made"}}}
+        said = {"made": {"tags": {"stage": "candidate"}, "description": "of a run"}}
+        runner = task(CreateJob, workspace=ws, job=spec, describe_outputs=said, **WAIT)
+        runner.run()
+        asset = ws.model("made") if kind == "mlflow_model" else ws.data("made")
+        (version,) = runner.announced(asset)
+        assert (version["tags"]["stage"], version["description"]) == ("candidate", "of a run")
+        azureml_emulator.clear_calls()
+        runner.run()
+        assert not azureml_emulator.calls("PUT"), "it has them already"
+
+    def test_a_step_of_a_pipeline_is_meant_by_its_name(self, ws, task, cpu, azureml_emulator):
+        azureml_emulator.script_jobs(["Completed"])
+        output = {"type": "uri_folder", "name": "rows", "path": f"{FIXED}/${{{{name}}}}/"}
+        step = {**COMMAND, "command": "echo ${{outputs.rows}}", "compute": "azureml:cpu", "outputs": {"rows": output}}
+        spec = {"type": "pipeline", "jobs": {"prepare": step}}
+        said = {"prepare.rows": {"tags": {"clean": True}}}
+        runner = task(CreateJob, job=spec, outlets=[ws.data("rows")], describe_outputs=said, **WAIT)
+        runner.run()
+        (version,) = runner.announced(ws.data("rows"))
+        assert version["tags"]["clean"] == "True"
+
+    def test_a_worker_killed_at_each_call_announces_a_described_version(
+        self, ws, task, azureml_emulator, kill_at_each_call, ask
+    ):
+        azureml_emulator.script_jobs(["Completed"])
+        spec = {**COMMAND, "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}}}
+        said = {"model": {"tags": {"stage": "candidate"}, "description": "new"}}
+        runner = task(CreateJob, workspace=ws, job=spec, describe_outputs=said, retries=40, **WAIT)
+        assert kill_at_each_call(runner) > 5
+        (version,) = ask(lambda client: client.list_versions(Kind.MODEL, "fraud"))
+        assert (version.tags["stage"], version.description) == ("candidate", "new")
+
+    def test_a_version_that_may_not_be_described_is_not_announced(self, ws, task, azureml_emulator):
+        azureml_emulator.script_jobs(["Completed"])
+        azureml_emulator.misbehave("PUT", "/models/fraud/versions/", status=403)
+        spec = {**COMMAND, "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}}}
+        runner = task(CreateJob, workspace=ws, job=spec, describe_outputs={"model": {"tags": {"a": "b"}}}, **WAIT)
+        with pytest.raises(PermissionDeniedError):
+            runner.run()
+        assert not runner.announced(ws.model("fraud"))
+
+    @pytest.mark.parametrize(
+        ("said", "what"),
+        [
+            (["model"], "maps outputs to"),
+            ({"model": {"label": "x"}}, "it can have 'tags' and 'description'"),
+            ({"model": {}}, "it can have 'tags' and 'description'"),
+            ({"model": {"tags": ["x"]}}, "tags must be a mapping"),
+            ({"model": {"description": 5}}, "which is no text"),
+        ],
+    )
+    def test_what_it_cannot_say_of_them_is_said_in_the_dag_file(self, said, what):
+        with pytest.raises(SpecError, match=what):
+            CreateJob(task_id="it", job=COMMAND, describe_outputs=said, **WAIT)
+
+    def test_without_waiting_nobody_would_describe_them(self):
+        with pytest.raises(SpecError, match="With waiting=False"):
+            CreateJob(task_id="it", job=COMMAND, describe_outputs={"m": {"tags": {"a": "b"}}}, waiting=False)
+
+    def test_an_output_that_the_job_does_not_have_is_refused_before_it_is_submitted(self, ws, task, azureml_emulator):
+        spec = {**COMMAND, "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}, "x": {"type": "uri_file"}}}
+        for output in ("modle", "x"):
+            with pytest.raises(SpecError, match=r"Those that do: model\. Nothing was submitted"):
+                task(CreateJob, job=spec, describe_outputs={output: {"description": "d"}}, **WAIT).run()
+        assert not azureml_emulator.calls("PUT", "/jobs/")
 
     def test_outlets_that_are_not_azuremls_stay(self, ws, task, azureml_emulator):
         from airflow.sdk import Asset

@@ -214,6 +214,22 @@ async def test_each_new_version_is_announced_once_whoever_made_it(ws, triggerer,
     assert one.events.empty()
 
 
+async def test_a_version_comes_with_the_metrics_of_its_job_though_the_service_is_busy(
+    ws, triggerer, client, submit, azureml_emulator
+):
+    job = await asyncio.to_thread(submit, ["Running"])
+    await asyncio.to_thread(azureml_emulator.job(job).complete, None, {"f1": 0.9})
+    one = asset(ws, metrics=True)
+    triggerer.start(one)
+    await polled(azureml_emulator)
+    azureml_emulator.misbehave("GET", "/mlflow/", status=503, times=2)
+    words = {"modelType": "custom_model", "modelUri": "azureml://datastores/d/paths/x", "jobName": job}
+    await client.put_version(Kind.MODEL, "fraud", "1", {"properties": words})
+    event = await asyncio.wait_for(one.events.get(), 30)
+    (version,) = event.payload["versions"]
+    assert version["metrics"] == {"f1": 0.9}
+
+
 async def test_start_all_announces_what_is_there_in_one_event(ws, triggerer, put):
     for version in (1, 2, 10):
         await put("fraud", version)

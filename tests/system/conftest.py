@@ -139,10 +139,10 @@ class Outsider:
                 return None
             raise
 
-    def register_model(self, name: str, version: str, **tags: str) -> None:
-        """Register a model version whose bytes nobody reads."""
+    def register_model(self, name: str, version: str, *, job: str | None = None, **tags: str) -> None:
+        """Register a model version whose bytes nobody reads; `job` made it."""
         uri = "azureml://datastores/workspaceblobstore/paths/elsewhere"
-        self.put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags)
+        self.put(f"models/{name}/versions/{version}", modelType="custom_model", modelUri=uri, tags=tags, jobName=job)
 
     def share_model(self, registry: str, name: str, version: str) -> None:
         """Register a model version in a registry."""

@@ -84,6 +84,23 @@ def test_a_version_in_a_registry_starts_the_dag_that_watches_it(
     assert (version["name"], version["version"]) == ("common", "1")
 
 
+def test_the_example_promotes_what_is_better_than_what_is_in_production(
+    rest: AirflowRest, emulator: Emulator, outsider: Outsider
+) -> None:
+    rest.wait_for_dags("gate")
+    wait_until_watching(emulator)
+    emulator.script_jobs([("Running", None)], name="^measured-")
+    for version, (f1, better) in enumerate([(0.8, True), (0.7, False), (0.9, True)], start=1):
+        outsider.submit_job(f"measured-{version}")
+        emulator.job(f"measured-{version}").complete(metrics={"f1": f1})
+        outsider.register_model("churn", str(version), job=f"measured-{version}")
+        until(lambda: len(rest.runs("gate")) >= version, 90, lambda: "no run")  # noqa: B023
+        run_id = rest.runs("gate")[-1]["dag_run_id"]
+        rest.wait_for_task("gate", run_id, "promote", state="success" if better else "skipped")
+        tags = outsider.version("models", "churn", str(version))["properties"]["tags"]
+        assert ("stage" in tags) is better
+
+
 def test_the_example_rolls_out_what_is_promoted(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
     rest.wait_for_dags("promote")
     wait_until_watching(emulator)
