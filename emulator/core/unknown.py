@@ -16,6 +16,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     # The addresses of a run's log files: signed (as SDKs since v1 read them), or such that the reader's identity must
     # open them, as a workspace without keys might give; or none while the job runs.
     "log files": ("signed", "unsigned", "none while it runs"),
+    # What getLogs says of a deployment that failed before its containers began.
+    "logs of no container": ("nothing", "null", "not found"),
     # What a batch endpoint's job keeps of the invocation's name and tags. The name may become its display name
     # (recorded for the one that the service makes up) or its own.
     "batch job keeps": ("tags", "name", "display name", "name and tags", "nothing"),

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import sdk
 from ..arguments import check_choice, check_name
-from ..errors import SpecError
+from ..errors import AzureMachineLearningError, ProvisioningFailedError, SpecError
 from ..resources.endpoint import ENDPOINT_TYPES, Endpoint, EndpointType
+from ..task_run import TaskRun
 from .base_resource import CreateResourceOperator, DeleteResourceOperator, DeployResourceOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import Context
+
+    from ..resources.base import Resource
+    from ..triggers.resource import AzureMachineLearningResourceTrigger
+
+log = logging.getLogger(__name__)
+
+_LOG_LINES = 200  # of each container that are shown of a deployment that failed
 
 
 class AzureMachineLearningCreateEndpointOperator(CreateResourceOperator):
@@ -81,7 +90,9 @@ class AzureMachineLearningDeployEndpointOperator(DeployResourceOperator):
 
     A deployment of that name is updated. A retry waits for what an earlier try began. One that failed when it was first
     provisioned is never updated by Azure: if this task made it, in whatever run, it is deleted and made anew. A new
-    deployment gets no traffic: :class:`AzureMachineLearningSetEndpointTrafficOperator` gives it some.
+    online deployment gets no traffic: :class:`AzureMachineLearningSetEndpointTrafficOperator` gives it some. A batch
+    deployment becomes the default by :class:`AzureMachineLearningSetDefaultDeploymentOperator`. When an online
+    deployment fails to provision, the end of its containers' log is in the task's log.
 
     Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
     ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
@@ -118,6 +129,31 @@ class AzureMachineLearningDeployEndpointOperator(DeployResourceOperator):
         return Endpoint(
             endpoint_name=entity.endpoint_name, endpoint_type=self.endpoint_type, deployment_name=entity.name
         )
+
+    def _trigger(self, context: Context, resource: Resource, state: str) -> AzureMachineLearningResourceTrigger:
+        TaskRun(context).remember(path=list(resource.path))
+        return super()._trigger(context, resource, state)
+
+    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
+        try:
+            return super()._finish(context, found)
+        except ProvisioningFailedError:
+            deployment = Endpoint.at(*TaskRun(context).remember()["path"])
+            if deployment.endpoint_type == "online":
+                self._show_logs(deployment)
+            raise
+
+    def _show_logs(self, deployment: Endpoint) -> None:
+        """Write what the deployment's containers wrote last into the task's log; its failure is told in any case."""
+        try:
+            logs = self.hook.ask(lambda client: deployment.container_logs(client, lines=_LOG_LINES))
+        except AzureMachineLearningError as error:
+            self.log.warning("The log of the %s could not be read: %s", deployment, error)
+            return
+        for container, text in logs.items():
+            log.info("The last lines of container %s of the %s:", container, deployment)
+            for line in text.splitlines():
+                log.info("[%s] %s", container, line)
 
 
 class AzureMachineLearningDeleteEndpointOperator(DeleteResourceOperator):

@@ -1,4 +1,4 @@
-"""The operator that shares an online endpoint's requests among its deployments: blue/green, at once or step by step."""
+"""Which deployments answer: of an online endpoint by shares, of a batch endpoint the default."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments import check_name, check_seconds, is_template
 from ..errors import SpecError
-from ..resources.endpoint import Endpoint
+from ..resources.endpoint import Endpoint, default_deployment
 from ..resources.traffic import check_traffic, next_traffic, served
+from ..rest.states import provisioning_failed
 from ..task_run import TaskRun
 from .base_resource import ResourceOperator
 
@@ -104,7 +105,7 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         elif time.time() >= self._next_step_at(context):
             shares = next_traffic(now, goal, self.step)
             TaskRun(context).remember(next_step_at=0.0 if shares == goal else time.time() + self.step_interval)
-            await self._change(context, client, endpoint, "PUT", json=_with_traffic(body, shares))
+            await self._change(context, client, endpoint, "PUT", json=_changed(body, traffic=shares))
             self.log.info("Traffic of the %s: %s.", endpoint, shares)
         return endpoint, self.wanted
 
@@ -124,11 +125,72 @@ class AzureMachineLearningSetEndpointTrafficOperator(ResourceOperator):
         return facts if served(facts["traffic"]) == check_traffic(self.traffic) else self._act(context)
 
 
-def _with_traffic(body: dict[str, Any], shares: dict[str, int]) -> dict[str, Any]:
-    """Return the body of an update that changes the traffic alone."""
+class AzureMachineLearningSetDefaultDeploymentOperator(ResourceOperator):
+    """
+    Make a deployment of a batch endpoint its default, the one that answers who names none, and wait for that.
+
+    ::
+
+        AzureMachineLearningSetDefaultDeploymentOperator(
+            task_id="switch", conn_id="azureml", endpoint_name="fraud-batch", deployment_name="v2"
+        )
+
+    Jobs that run go on where they began. A retry, also after a crash, looks first whether it is so already. To go back,
+    name the earlier one: it is in the log.
+
+    Further parameters: ``waiting``, ``deferrable``, ``poll_interval`` and ``timeout`` of :class:`.WaitingOperator`,
+    ``conn_id`` (templated) of :class:`.AzureMachineLearningBaseOperator`.
+
+    :param endpoint_name: the batch endpoint's name. Templated.
+    :param deployment_name: the deployment's name. Templated.
+    :return: a dict: name, id, status (provisioning state), tags, studio_url, scoring_uri, traffic, default_deployment.
+    :raises SpecError: a name is none, the endpoint or the deployment is being deleted, or the deployment has failed;
+        nothing was changed.
+    :raises NotFoundError: there is no such endpoint or deployment.
+    :raises ProvisioningFailedError: Azure could not do it; with its reason.
+    :raises WaitTimeoutError: it was not in force within ``timeout``.
+    """
+
+    template_fields: Sequence[str] = ("endpoint_name", "deployment_name", "conn_id")
+
+    def __init__(self, *, endpoint_name: str, deployment_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_name("endpoint", endpoint_name, parsing=True)
+        check_name("deployment", deployment_name, parsing=True)
+        self.endpoint_name = endpoint_name
+        self.deployment_name = deployment_name
+
+    async def _begin(self, context: Context, client: WorkspaceClient) -> tuple[Endpoint, str]:
+        check_name("deployment", self.deployment_name)
+        endpoint = Endpoint(endpoint_name=self.endpoint_name, endpoint_type="batch")
+        body = await endpoint.existing(client)
+        deployment = Endpoint(
+            endpoint_name=self.endpoint_name, endpoint_type="batch", deployment_name=self.deployment_name
+        )
+        state = (await deployment.existing(client))["properties"].get("provisioningState")
+        if provisioning_failed(state):
+            raise SpecError(f"The {deployment} is {state}: it answers nobody. Nothing was changed.")
+        now = default_deployment(body)
+        if now == self.deployment_name:
+            self.log.info("The default of the %s is %s.", endpoint, now)
+        elif self.waiting and body["properties"].get("provisioningState") in _ON_ITS_WAY:
+            self.log.info("The %s is being changed: waiting for that first.", endpoint)
+        else:
+            wanted = {**(body["properties"].get("defaults") or {}), "deploymentName": self.deployment_name}
+            await self._change(context, client, endpoint, "PUT", json=_changed(body, defaults=wanted))
+            self.log.info("The default of the %s: %s, before %s.", endpoint, self.deployment_name, now or "none")
+        return endpoint, self.wanted
+
+    def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
+        facts = super()._finish(context, found)
+        return facts if facts["default_deployment"] == self.deployment_name else self._act(context)
+
+
+def _changed(body: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """Return the body of an update of an endpoint that changes some of its properties alone."""
     read_only = ("provisioningState", "scoringUri", "swaggerUri")
-    properties = {key: value for key, value in body["properties"].items() if key not in read_only}
+    now = {key: value for key, value in body["properties"].items() if key not in read_only}
     kept = {key: body[key] for key in ("location", "tags", "kind", "sku") if body.get(key)}
     if identity := body.get("identity"):
         kept["identity"] = {key: identity[key] for key in ("type", "userAssignedIdentities") if identity.get(key)}
-    return {**kept, "properties": {**properties, "traffic": shares}}
+    return {**kept, "properties": {**now, **properties}}

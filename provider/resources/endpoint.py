@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import sdk
 from ..arguments import check_choice, check_name
-from ..errors import SpecError
+from ..errors import NotFoundError, RequestRefusedError, SpecError
 from ..links import resource_url
 from .base import Resource
 from .operations import check_operation
 
 if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
-    from ..errors import RequestRefusedError
     from ..hook import AzureMachineLearningHook
     from ..rest.client import WorkspaceClient
+
+log = logging.getLogger(__name__)
 
 EndpointType = Literal["online", "batch"]
 # The api-versions whose bodies azure-ai-ml writes: (endpoint, deployment).
@@ -25,6 +27,8 @@ _SDK_API_VERSIONS = {
     "batch": ("2023-10-01", "2024-01-01-preview"),
 }
 
+
+_CONTAINERS = ("StorageInitializer", "InferenceServer")  # in the order in which they begin
 
 ENDPOINT_TYPES = tuple(_SDK_API_VERSIONS)
 
@@ -153,7 +157,31 @@ class Endpoint(Resource):
             model = properties.get("model")
             model = model.get("assetId") if isinstance(model, dict) else model
             return {**common, "endpoint_name": self.endpoint_name, "model": model}
-        return {**common, "scoring_uri": properties.get("scoringUri"), "traffic": properties.get("traffic") or {}}
+        facts = {**common, "scoring_uri": properties.get("scoringUri"), "traffic": properties.get("traffic") or {}}
+        if self.endpoint_type == "batch":
+            facts["default_deployment"] = default_deployment(body)
+        return facts
+
+    async def container_logs(self, client: WorkspaceClient, *, lines: int) -> dict[str, str]:
+        """
+        Return what the containers of an online deployment wrote last, those that wrote anything: container -> text.
+
+        Source: azure-ai-ml's ``online_deployments.get_logs``. How the service answers for a container that never began
+        is not known: it counts as one that wrote nothing.
+
+        :param lines: how many of each at most.
+        """
+        found = {}
+        for container in _CONTAINERS:
+            try:
+                asked = {"containerType": container, "tail": lines}
+                answer = await client.change_resource("POST", *self.path, "getLogs", json=asked)
+            except (NotFoundError, RequestRefusedError) as error:
+                log.info("No log of container %s: %s", container, error)
+                continue
+            if text := str((answer.body or {}).get("content") or "").strip():
+                found[container] = text
+        return found
 
     async def reason(self, client: WorkspaceClient, body: dict[str, Any]) -> str:
         """
@@ -163,3 +191,9 @@ class Endpoint(Resource):
         """
         url = (body["properties"].get("properties") or {}).get("AzureAsyncOperationUri")
         return (await check_operation(client, url) or "") if url else ""
+
+
+def default_deployment(body: dict[str, Any]) -> str | None:
+    """Return the name of a batch endpoint's default deployment, of the endpoint as ARM describes it."""
+    name = (body["properties"].get("defaults") or {}).get("deploymentName")
+    return str(name) if name else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from datetime import timedelta
@@ -18,6 +19,9 @@ from airflow_provider_azureml.provider.errors import (
     SpecError,
     WaitTimeoutError,
 )
+from airflow_provider_azureml.provider.operators.batch import (
+    AzureMachineLearningInvokeBatchEndpointOperator as InvokeBatch,
+)
 from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningCreateEndpointOperator as Create,
 )
@@ -28,6 +32,9 @@ from airflow_provider_azureml.provider.operators.endpoint import (
     AzureMachineLearningDeployEndpointOperator as Deploy,
 )
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
+from airflow_provider_azureml.provider.operators.traffic import (
+    AzureMachineLearningSetDefaultDeploymentOperator as SetDefault,
+)
 from airflow_provider_azureml.provider.operators.traffic import (
     AzureMachineLearningSetEndpointTrafficOperator as SetTraffic,
 )
@@ -395,6 +402,103 @@ def test_a_missing_workspace_is_said_to_be_missing_by_either(ws, task, azureml_e
                 task(Delete, endpoint_name="fraud", endpoint_type=endpoint_type, **FAST).run()
     finally:
         azureml_emulator.configure(both_forms=False)
+
+
+class TestTheDefaultOfABatchEndpoint:
+    @pytest.fixture(autouse=True)
+    def two_deployments(self, endpoint, azureml_emulator):
+        endpoint("v1", "v2", endpoint_type="batch")
+        azureml_emulator.clear_calls()
+
+    @pytest.fixture
+    def default(self, found):
+        return lambda: found(endpoint_type="batch")["properties"]["defaults"]["deploymentName"]
+
+    @both_ways
+    def test_it_is_set_and_set_back_and_the_rest_stays(self, ws, task, found, default, azureml_emulator, deferrable):
+        before = found(endpoint_type="batch")
+        for name in ("v1", "v2", "v1"):
+            how = {"endpoint_name": "fraud", "deployment_name": name, "deferrable": deferrable, **FAST}
+            facts = task(SetDefault, **how).run()
+            assert (facts["status"], facts["default_deployment"], default()) == ("Succeeded", name, name)
+        azureml_emulator.clear_calls()
+        task(SetDefault, **how).run()
+        assert not azureml_emulator.calls("PUT"), "it is so already"
+        after = found(endpoint_type="batch")
+        for key in ("authMode", "description", "scoringUri"):
+            assert after["properties"].get(key) == before["properties"].get(key)
+        assert (after["tags"], after["location"]) == (before["tags"], before["location"])
+
+    def test_who_names_no_deployment_is_answered_by_it(self, ws, task, azureml_emulator):
+        task(SetDefault, endpoint_name="fraud", deployment_name="v2", **FAST).run()
+        azureml_emulator.script_jobs(["Completed"])
+        job = task(InvokeBatch, endpoint_name="fraud", inputs={"text": "x"}, waiting=False).run()
+        assert job["tags"]["azureml.deploymentname"] == "v2"
+
+    def test_an_update_of_the_endpoint_keeps_it(self, ws, task, default):
+        task(SetDefault, endpoint_name="fraud", deployment_name="v2", **FAST).run()
+        spec = {"name": "fraud", "description": "new"}
+        task(Create, endpoint=spec, endpoint_type="batch", on_difference="update", **FAST).run()
+        assert default() == "v2"
+
+    def test_what_is_not_there_or_has_failed_is_refused_and_nothing_changed(self, ws, task, default, azureml_emulator):
+        with pytest.raises(NotFoundError, match="There is no deployment 'v3' of batch endpoint 'fraud'"):
+            task(SetDefault, endpoint_name="fraud", deployment_name="v3", **FAST).run()
+        with pytest.raises(NotFoundError, match="There is no batch endpoint 'other'"):
+            task(SetDefault, endpoint_name="other", deployment_name="v1", **FAST).run()
+        azureml_emulator.misbehave("PUT", "/deployments/v3", operation_fails=True, code="NoQuota", times=1)
+        with pytest.raises(ProvisioningFailedError):
+            task(Deploy, deployment=deployment("v3", "batch"), endpoint_type="batch", **FAST).run()
+        with pytest.raises(SpecError, match=r"is Failed: it answers nobody\. Nothing was changed"):
+            task(SetDefault, endpoint_name="fraud", deployment_name="v3", **FAST).run()
+        assert default() is None
+
+    @pytest.mark.parametrize("name", ["", None, "azureml:v1", "v 1"])
+    def test_a_name_that_is_none_is_refused_in_the_dag_file(self, name):
+        with pytest.raises(SpecError, match="The deployment's name"):
+            SetDefault(task_id="it", endpoint_name="fraud", deployment_name=name)
+
+    def test_azure_that_fails_is_told(self, ws, task, azureml_emulator):
+        azureml_emulator.misbehave("PUT", "/batchEndpoints/fraud$", operation_fails=True, code="Internal", times=1)
+        with pytest.raises(ProvisioningFailedError, match="Internal"):
+            task(SetDefault, endpoint_name="fraud", deployment_name="v1", **FAST).run()
+
+    def test_a_worker_killed_at_each_call_sets_it_once(self, ws, task, default, azureml_emulator, kill_at_each_call):
+        runner = task(SetDefault, endpoint_name="fraud", deployment_name="v2", retries=40, **FAST)
+        assert kill_at_each_call(runner) > 2
+        assert default() == "v2"
+        assert len(azureml_emulator.calls("PUT", "/batchEndpoints/fraud")) == 1
+
+
+class TestTheLogOfADeploymentThatFailed:
+    @pytest.fixture(autouse=True)
+    def fail_once(self, endpoint, azureml_emulator):
+        endpoint()
+        reason = "No module named 'sklearn'"
+        azureml_emulator.misbehave(
+            "PUT", "/deployments/blue", operation_fails=True, code="Crash", message=reason, times=1
+        )
+
+    @both_ways
+    @pytest.mark.parametrize("answer", ["nothing", "null", "not found"])
+    def test_its_last_lines_are_in_the_tasks(self, ws, task, azureml_emulator, caplog, deferrable, answer):
+        caplog.set_level(logging.INFO)
+        azureml_emulator.configure(answers={"logs of no container": answer})
+        with pytest.raises(ProvisioningFailedError, match="Crash"):
+            task(Deploy, deployment=deployment(), deferrable=deferrable, **FAST).run()
+        assert "[InferenceServer] No module named 'sklearn'" in caplog.text
+        assert "[StorageInitializer]" not in caplog.text
+
+    @pytest.mark.parametrize("status", [403, 500])
+    def test_one_that_cannot_be_read_hides_nothing(self, ws, task, azureml_emulator, caplog, status):
+        azureml_emulator.misbehave("POST", "/getLogs", status=status, times=1)
+        with pytest.raises(ProvisioningFailedError, match="Crash"):
+            task(Deploy, deployment=deployment(), **FAST).run()
+
+    def test_a_deployment_that_is_made_asks_for_none(self, ws, task, azureml_emulator):
+        azureml_emulator.behave()
+        task(Deploy, deployment=deployment(), **FAST).run()
+        assert not azureml_emulator.calls("POST", "/getLogs")
 
 
 class TestAFirstProvisioningThatFailed:
