@@ -213,7 +213,7 @@ class AzureMachineLearningHook(BaseHook):
         """
         Return the newest version of a model or data asset that carries some tags: the one in production, say.
 
-        Archived versions do not count.
+        Archived versions do not count. AzureML's lists may show a version a moment after it was made.
 
         :param kind: ``model`` or ``data``.
         :param name: the asset's name.

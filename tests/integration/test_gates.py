@@ -71,7 +71,8 @@ def test_a_sensor_gives_them(ws, task, measured, azureml_emulator, deferrable):
     assert [version["metrics"] for version in sensor.announced(ws.model("fraud"))] == [{"f1": 0.2}, {"f1": 0.3}]
 
 
-def test_the_version_in_production_is_found_with_its_metrics(ws, task, measured):
+def test_the_version_in_production_is_found_with_its_metrics(ws, task, measured, azureml_emulator):
+    azureml_emulator.configure(list_delay=0)
     hook = AzureMachineLearningHook("azureml")
     assert hook.find_version("model", "fraud", metrics=True) is None
     task(RegisterModel, model=model_of(measured(f1=0.1), tags={"stage": "production"})).run()
