@@ -25,7 +25,6 @@ def form(page: Page) -> Locator:
     kind = form.get_by_role("combobox")
     kind.fill("machine")
     page.get_by_role("option", name="Azure Machine Learning").click()
-    form.get_by_role("button", name="Extra Fields", exact=True).click()
     return form
 
 
@@ -56,15 +55,16 @@ def test_a_connection_is_added_by_hand_with_the_required_fields_marked_and_the_r
     page: Page, form: Locator, rest: AirflowRest, emulator: Emulator, picture: Callable[[str, Any], None]
 ) -> None:
     save_button = form.get_by_role("button", name="Save")
+    field(form, "connection_id").fill("by_hand")
+    field(form, "login").fill(str(emulator.connection["login"]))
+    field(form, "password").fill(str(emulator.connection["password"]))
+    form.get_by_role("button", name="Extra Fields", exact=True).click()  # which closes the standard fields
     labels = form.locator("label[data-part=label]")
     labels.filter(has_text="Subscription ID").wait_for()
     required = {one.inner_text().rstrip("* \n"): one.get_attribute("data-required") is not None for one in labels.all()}
     for key, (label, _) in FORM_FIELDS.items():
         assert required[label] == (key in REQUIRED_FIELDS), label
     assert form.get_by_text("null", exact=True).count() == 0
-    field(form, "connection_id").fill("by_hand")
-    field(form, "login").fill(str(emulator.connection["login"]))
-    field(form, "password").fill(str(emulator.connection["password"]))
     for key, value in extra_of(emulator).items():
         assert save_button.is_disabled() or key not in REQUIRED_FIELDS
         field(form, key).fill(value)

@@ -36,7 +36,7 @@ def runs(airflow: Any, emulator: Emulator, tmp_path_factory: pytest.TempPathFact
     """A run of each DAG that makes something: DAG id -> run id."""
     rest: AirflowRest = airflow.rest
     outsider = Outsider(emulator)
-    outsider._put("computes/cpu", computeType="AmlCompute", properties={"vmSize": "Standard_DS3_v2"})
+    outsider.put("computes/cpu", computeType="AmlCompute", properties={"vmSize": "Standard_DS3_v2"})
     outsider.register_model("flowers", "1")
     outsider.close()
     sales, model, _ = make_files(tmp_path_factory.mktemp("files"))
