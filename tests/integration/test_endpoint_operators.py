@@ -224,7 +224,7 @@ class TestTraffic:
         ("traffic", "words"),
         [
             ({"blue": 90}, "adds up to 90, not to 100"),
-            ({"blue": 150, "green": -50}, "not to 100"),
+            ({"blue": 150, "green": -50}, "negative for green"),
             ({"blue": "most"}, "whole percentages"),
             (["blue"], "whole percentages"),
         ],

@@ -454,7 +454,7 @@ class TestBadInput:
             ({**COMMAND, "environment": "azureml:none:1"}, ["environment 'none' version 1 does not exist"]),
             ({**COMMAND, **reads("uri_folder", "azureml:none:2")}, ["data asset 'none' version 2 does not exist"]),
             ({**COMMAND, **reads("mlflow_model", "azureml:none:2")}, ["model 'none' version 2 does not exist"]),
-            ({**COMMAND, **reads("uri_folder", "azureml:none@latest")}, ["Asset none does not exist"]),
+            ({**COMMAND, **reads("uri_folder", "azureml:none@latest")}, ["data asset 'none' does not exist"]),
             ({**SWEEP, "trial": {"command": "x", "environment": "azureml:none:1"}}, ["environment 'none' version 1"]),
             (pipeline(component="azureml:none:1"), ["component 'none' version 1 does not exist"]),
             (pipeline(command="x", environment="azureml:none:1"), ["environment 'none' version 1 does not exist"]),
