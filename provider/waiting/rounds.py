@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CHECKS_PER_SECOND = 0.4
-"""Reads of things that a list has just called unchanged; so many waits need no list at all."""
+CHECKS_PER_SECOND = 0.2
+"""Reads of things that a list has just called unchanged."""
+
+FEW_PER_SECOND = 0.4
+"""So few waits for each second of their interval need no list at all."""
 
 MOST_PAGES = 500
 """Pages of one list in one round, however much it would save."""
@@ -156,7 +159,7 @@ class Roster:
         passed = interval if self._last_round is None else min(interval, now - self._last_round)
         self._last_round = now
         self._credit = min(self._credit + CHECKS_PER_SECOND * passed * 2**self._doubt, float(len(self.subjects)))
-        if len(due) <= max(1.0, CHECKS_PER_SECOND * interval):
+        if len(due) <= max(1.0, FEW_PER_SECOND * interval):
             return Round(due)
         depth = best_depth(subject.page for subject in due.values() if subject.page is not None)
         explore = self._rest <= 0
