@@ -8,6 +8,9 @@ TESTS ?= tests
 WORKERS ?= auto
 LINTED := __init__.py datasets provider sensors emulator demo dev examples benchmarks tests
 
+# Dozens of processes import Airflow and azure-ai-ml: from source, that is most of what they do.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-browser pictures dist audit neighbours check test-matrix bench hardship lint format surface docs architecture constraints azure-calls clean
 
 help:
@@ -31,7 +34,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another with PYTHON=...")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[emulator,openlineage]' --group dev --group servers
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[emulator,openlineage]' --group dev --group servers
 	$(BIN)/azureml-emulator install-azurite
 	@touch $@
 
@@ -56,7 +59,7 @@ check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m 'not slow' --durations 5 --durations-min 2 tests/unit tests/integration
 
 # Those that write a report, one after the other: each wants the machine for itself.
-BENCH ?= $(basename $(notdir $(shell grep -l '^import report' benchmarks/*.py)))
+BENCH ?= $(basename $(notdir $(shell grep -lE '^ *(import|from) report' benchmarks/*.py)))
 bench: $(READY)
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
