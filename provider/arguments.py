@@ -28,17 +28,20 @@ def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
         raise SpecError(f"{argument} is {value!r}; it can be {', '.join(others)} or {last}.")
 
 
-def check_seconds(argument: str, value: Any, *, optional: bool = False) -> None:
+def check_seconds(argument: str, value: Any, *, optional: bool = False, zero: bool = False) -> None:
     """
     Say that an argument is no number of seconds above 0.
 
     :param optional: whether None will do, too.
+    :param zero: whether 0 will do, too.
     :raises SpecError: it is none.
     """
     if optional and value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise SpecError(f"{argument} is {value!r}; it can be a number of seconds above 0{', or None' * optional}.")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+    if not number or not (value or zero):
+        least = "from 0 on" if zero else "above 0"
+        raise SpecError(f"{argument} is {value!r}; it can be a number of seconds {least}{', or None' * optional}.")
 
 
 def check_owner(what: type, workspace: Any) -> None:

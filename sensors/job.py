@@ -62,7 +62,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         **kwargs: Any,
     ) -> None:
         check_name("job", job_name, parsing=True)
-        check_seconds("not_responding_grace", not_responding_grace)
+        check_seconds("not_responding_grace", not_responding_grace, zero=True)
         check_flag("fail_on_paused", fail_on_paused)
         super().__init__(**kwargs)
         self.job_name = job_name

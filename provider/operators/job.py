@@ -53,7 +53,7 @@ class JobOperator(WaitingOperator):
         get_logs: bool | str = True,
         **kwargs: Any,
     ) -> None:
-        check_seconds("not_responding_grace", not_responding_grace)
+        check_seconds("not_responding_grace", not_responding_grace, zero=True)
         super().__init__(**kwargs)
         check_get_logs(get_logs)
         self.get_logs = get_logs

@@ -111,7 +111,8 @@ class RunHistory:
             if job_type == "Pipeline":
                 async for child in self._children(name):
                     prefix = child.get("displayName") or child["runId"]
-                    found |= {f"{prefix}.{key}": output for key, output in _outputs_of(child).items()}
+                    outputs = _outputs_of(child) or await self._outputs(child["runId"])
+                    found |= {f"{prefix}.{key}": output for key, output in outputs.items()}
             elif job_type == "Sweep" and not all(output.version for output in found.values()):
                 run = await self._ask("history", f"/runs/{quote(name, safe='')}")
                 if best := (run.get("properties") or {}).get("best_child_run_id"):
