@@ -103,7 +103,9 @@ def install(kind: str, folder: Path, python: str) -> subprocess.CompletedProcess
     }[kind]
     done = subprocess.run([*uv, "venv", "--clear", "--python", python, str(folder)], cwd=ROOT, check=False)
     if not done.returncode:
-        done = subprocess.run([*uv, "pip", "install", "--compile-bytecode", *into, "-e", package, *more], cwd=ROOT, check=False)
+        done = subprocess.run(
+            [*uv, "pip", "install", "--compile-bytecode", *into, "-e", package, *more], cwd=ROOT, check=False
+        )
     if not done.returncode:  # pytest and the like: what is tested stays as it is
         done = subprocess.run([*uv, "pip", "install", *into, "--group", "dev"], cwd=ROOT, check=False)
     if not done.returncode:
