@@ -68,7 +68,7 @@ def test_a_connection_is_added_by_hand_with_the_required_fields_marked_and_the_r
     for key, value in extra_of(emulator).items():
         assert save_button.is_disabled() or key not in REQUIRED_FIELDS
         field(form, key).fill(value)
-    picture("connection-form", form)
+    picture("connection-form", page)
 
     save_button.click()
 
