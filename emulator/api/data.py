@@ -27,7 +27,7 @@ def long_uri(exchange: Exchange, uri: str) -> str:
 def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> Properties:
     uri, kind = str(sent.get("dataUri") or ""), sent.get("dataType") or "uri_folder"
     uri = long_uri(exchange, uri)
-    if kind == "uri_folder" and uri.startswith("azureml://") and not uri.endswith("/"):
+    if kind in ("uri_folder", "mltable") and uri.startswith("azureml://") and not uri.endswith("/"):
         uri += "/"
     return {
         "description": sent.get("description"),

@@ -20,7 +20,7 @@ from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
 from ..wire.exchange import Exchange
-from ..wire.paging import page
+from ..wire.paging import labelled, page
 from ..wire.routing import ok, route
 from .jobs import submit_batch
 from .operations import begin
@@ -340,10 +340,21 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
 
 def _list(exchange: Exchange, collection: str, render: Callable[[Holder, str, Document], dict[str, Any]]) -> Reply:
-    def wanted(_: str, document: Document) -> bool:
-        return document["gone"] is None or document["gone"] > exchange.now
+    query = exchange.query
 
-    return page(exchange, collection, wanted, render, size=exchange.service.config.page_size)
+    def wanted(name: str, document: Document) -> bool:
+        sent = document["sent"]
+        if document["gone"] is not None and document["gone"] <= exchange.now:
+            return False
+        return (
+            query.get("name", name) == name
+            and query.get("computeType") in (None, (sent.get("kind") or "Managed"))
+            and labelled(query.get("tags"), sent.get("tags"))
+            and labelled(query.get("properties"), sent["properties"].get("properties"))
+        )
+
+    size = min(int(query.get("count") or 50), exchange.service.config.page_size)
+    return page(exchange, collection, wanted, render, size=size)
 
 
 @route("POST", "{workspace}/onlineEndpoints/{endpoint}/deployments/{name}/getLogs")

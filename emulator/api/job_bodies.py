@@ -530,7 +530,7 @@ def definition(exchange: Exchange, sent: Properties) -> Properties:
         "properties": sent.get("properties"),
         "displayName": sent.get("displayName"),
         "status": "NotStarted",
-        "experimentName": sent.get("experimentName") or "Default",
+        "experimentName": "Default" if sent.get("experimentName") is None else sent["experimentName"],
         "services": None,
         "computeId": sent.get("computeId"),
         "isArchived": bool(sent.get("isArchived")),

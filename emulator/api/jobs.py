@@ -100,7 +100,8 @@ def get_job(exchange: Exchange, name: str) -> Reply:
 def list_jobs(exchange: Exchange) -> Reply:
     """List jobs, newest first, without the children of other jobs; the status cannot be filtered by."""
     query = exchange.query
-    kind, name_part = query.get("jobType"), query.get("asset_name")
+    kind, name_part = query.get("jobType"), query.get("assetName", query.get("asset_name"))
+    scheduled, schedule = query.get("scheduled", "").lower(), query.get("scheduleId", "").rpartition("/")[2]
 
     def wanted(name: str, job: Document) -> bool:
         properties = job["properties"]
@@ -109,6 +110,8 @@ def list_jobs(exchange: Exchange) -> Reply:
             and shows(query, properties["isArchived"])
             and kind in (None, properties["jobType"])
             and (name_part is None or name_part in name)
+            and (not scheduled or (scheduled == "true") == bool(job.get("schedule")))
+            and (not schedule or schedule == job.get("schedule"))
             and labelled(query.get("tag"), properties["tags"])
             and labelled(query.get("properties"), properties["properties"])
         )

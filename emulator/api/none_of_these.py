@@ -11,10 +11,7 @@ from ..wire.routing import ok, route
 
 _NOUNS = (
     "capabilityHosts",
-    "featuresets",
-    "featurestoreEntities",
     "marketplaceSubscriptions",
-    "outboundRules",
     "serverlessEndpoints",
 )
 

@@ -115,6 +115,7 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     images_id = f"{group}/providers/Microsoft.ContainerRegistry/registries/{registry}"
     storage = {"storageAccountType": "Standard_LRS", "storageAccountHnsEnabled": False, "storageAccountName": account}
     images = {"acrAccountSku": "Premium", "acrAccountName": registry, "armResourceId": {"resourceId": images_id}}
+    asked = next(iter(properties.get("regionDetails") or ()), {}).get("storageAccountDetails") or [None]
     region = {
         "location": holder.location,
         "storageAccountDetails": [
@@ -122,6 +123,7 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
                 "userCreatedStorageAccount": None,
                 "systemCreatedStorageAccount": {**storage, "armResourceId": {"resourceId": storage_id}},
             }
+            for _ in asked
         ],
         "acrDetails": [{"userCreatedAcrAccount": None, "systemCreatedAcrAccount": images}],
     }

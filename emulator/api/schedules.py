@@ -11,7 +11,7 @@ import secrets
 import uuid
 from typing import Any
 
-from ..core.arm import Reply, created, invalid, modified, provider_error
+from ..core.arm import Reply, created, modified, provider_error
 from ..core.clock import timestamp
 from ..core.holders import Holder
 from ..core.store import Document
@@ -19,8 +19,8 @@ from ..wire.exchange import Exchange
 from ..wire.paging import page
 from ..wire.routing import ok, route
 from .job_bodies import definition
+from .jobs import collection, submit
 from .jobs import find as find_job
-from .jobs import submit
 from .operations import begin
 
 _PATH = "{workspace}/schedules/{name}"
@@ -50,7 +50,7 @@ def _gone(schedule: Document, now: float) -> bool:
 
 def _properties(exchange: Exchange, schedule: Document) -> dict[str, Any]:
     sent, ready = schedule["sent"], schedule["ready"] <= exchange.now
-    trigger = {"endTime": None, "startTime": None, **sent["trigger"]}
+    trigger = {"endTime": None, "startTime": None, **_spelt(sent["trigger"])}
     if ready and not trigger["startTime"]:
         trigger["startTime"] = schedule["start"]
     action = dict(sent["action"])
@@ -69,6 +69,14 @@ def _properties(exchange: Exchange, schedule: Document) -> dict[str, Any]:
         "action": action,
         "provisioningState": _state(schedule, ready=ready),
     }
+
+
+def _spelt(trigger: dict[str, Any]) -> dict[str, Any]:
+    """Return a trigger with its words in the service's own case; source: azure-ai-ml's end-to-end tests."""
+    pattern = trigger.get("schedule") or {}
+    if not pattern.get("weekDays"):
+        return trigger
+    return {**trigger, "schedule": {**pattern, "weekDays": [str(day).capitalize() for day in pattern["weekDays"]]}}
 
 
 def _state(schedule: Document, *, ready: bool) -> str:
@@ -144,8 +152,8 @@ def delete_schedule(exchange: Exchange, name: str) -> Reply:
         if exchange.service.turns.take("schedule to delete"):
             _find(exchange, name)
         return Reply(204)
-    if schedule["sent"].get("isEnabled", True):  # documented; the words are not known
-        raise invalid(f"Schedule {name} is enabled. Disable it before it is deleted.")
+    if schedule["sent"].get("isEnabled", True):  # the words are those that azure-ai-ml's end-to-end tests wait for
+        raise provider_error(400, f"Cannot delete an active trigger {name}. Disable it before it is deleted.")
     url = _begin(exchange, "Deleting")
     ends = exchange.now + exchange.service.config.operation_seconds
     failed = {"error": exchange.operation_error, "ready": ends}
@@ -168,4 +176,5 @@ def trigger_schedule(exchange: Exchange, name: str) -> Reply:
     job = f"{name}-{uuid.uuid4().hex[:12]}"
     more = {"displayName": f"{name}-{stamp}Z"}
     submit(exchange, job, {**{key: value for key, value in sent.items() if value is not None}, **more})
+    exchange.service.store.update(collection(exchange.workspace), job, lambda made: made.update(schedule=name))
     return ok({"submissionId": job, "scheduleActionType": "CreateJob"})

@@ -97,19 +97,27 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     service = exchange.service
     account, tenant = service.storage.account, service.directory.tenant
     body = render(holder, account, tenant, hierarchical=service.config.hierarchical)
-    if exchange.api_version in FIRST:
-        del body["kind"]
     changes = service.store.get("workspacechanges", holder.key)
     if changes is not None:
         body["tags"] = changes["tags"] or {}
-        body["properties"] |= {key: value for key, value in changes["properties"].items() if key in body["properties"]}
+        body["properties"] |= changes["properties"]
+        body["kind"] = changes.get("kind") or body["kind"]
+        body["identity"] |= changes.get("identity") or {}
+    if exchange.api_version in FIRST:
+        del body["kind"]
     return visible("workspaces", exchange.api_version, body)
 
 
-async def create_workspace(service: Service, subscription: str, group: str, name: str) -> Holder:
+async def create_workspace(
+    service: Service, subscription: str, group: str, name: str, *, location: str | None = None
+) -> Holder:
     """Create a workspace with its datastores and their containers; one that exists is left alone."""
     holder = new_holder(
-        subscription=subscription, group=group, name=name, now=service.clock.now(), location=service.config.location
+        subscription=subscription,
+        group=group,
+        name=name,
+        now=service.clock.now(),
+        location=location or service.config.location,
     )
     known = service.holders.find(holder.id)
     if known is not None:
@@ -139,12 +147,38 @@ def get_workspace(exchange: Exchange) -> Reply:
 @route("PATCH", "{workspace}")
 def change_workspace(exchange: Exchange) -> Reply:
     """Change a workspace's description, names and tags."""
-    holder, store, sent = exchange.workspace, exchange.service.store, exchange.json()
-    known = store.get("workspacechanges", holder.key) or {"properties": {}}
+    apply_changes(exchange.service, exchange.workspace, exchange.json())
+    return ok(_render(exchange, exchange.workspace))
+
+
+_OWN = {"provisionNetworkNow", "allowRecoverSoftDeletedWorkspace", "existingWorkspaces", "encryption"}
+"""What is sent and not given back: `encryption` says nothing where there is no key of the customer's."""
+
+
+def apply_changes(service: Service, holder: Holder, sent: dict[str, Any]) -> None:
+    """Remember what was said of a workspace; what is null stays as it is."""
+    known = service.store.get("workspacechanges", holder.key) or {"properties": {}}
     known["tags"] = sent.get("tags") or known.get("tags")
-    known["properties"] |= {key: value for key, value in (sent.get("properties") or {}).items() if value is not None}
-    store.put("workspacechanges", holder.key, known)
-    return ok(_render(exchange, holder))
+    known["kind"] = _KINDS.get(str(sent.get("kind")).lower(), known.get("kind"))
+    known["identity"] = {key: value for key, value in (sent.get("identity") or {}).items() if key == "type" and value}
+    told = {key: value for key, value in (sent.get("properties") or {}).items() if value not in (None, "", {})}
+    network = told.pop("managedNetwork", None)
+    known["properties"] |= {key: value for key, value in told.items() if key not in _OWN}
+    if isinstance(network, dict):
+        before = known["properties"].get("managedNetwork") or {}
+        rules = {**(before.get("outboundRules") or {}), **(network.get("outboundRules") or {})}
+        shown = {key: value for key, value in network.items() if value is not None}
+        known["properties"]["managedNetwork"] = {**NETWORK, **before, **shown, "outboundRules": rules}
+    service.store.put("workspacechanges", holder.key, known)
+
+
+_KINDS = {"default": "Default", "hub": "Hub", "project": "Project", "featurestore": "FeatureStore"}
+NETWORK = {
+    "isolationMode": "Disabled",
+    "status": {"status": "Inactive", "sparkReady": False},
+    "enableNetworkMonitor": False,
+    "enableFirewallLog": False,
+}
 
 
 @route("DELETE", "{workspace}")

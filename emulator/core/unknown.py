@@ -11,6 +11,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "registered outputs": ("run", "definition", "both", "neither"),
     # Type names in a run's outputs: azure-ai-ml compares with the first, older api-versions spelt the second.
     "output types": ("uri_folder", "UriFolder"),
+    # The path of a model made of a job's output: its place in the datastore, or `azureml://jobs/...` as it was sent.
+    "paths of job outputs": ("resolved", "as sent"),
     # GET of a pipeline's step: recorded in 2023 without properties; the SDK also allows for null.
     "step bodies": ("absent", "null"),
     # The addresses of a run's log files: signed (as SDKs since v1 read them), or such that the reader's identity must

@@ -76,6 +76,8 @@ _MEMBERS: dict[str, dict[str, frozenset[str]]] = {
     },
     "components": {"provisioningState": _LATER, "stage": LABELLED, "autoDeleteSetting": LABELLED},
     "codes": {"provisioningState": _LATER},
+    "featuresets": {},
+    "featurestoreEntities": {},
     "datastores": {
         "intellectualProperty": frozenset({"2023-04-01-preview"}),
         "subscriptionId": _LATER,
