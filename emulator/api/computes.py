@@ -276,3 +276,9 @@ def _switch(exchange: Exchange, name: str, operation: str, state: str) -> Reply:
 def list_nodes(exchange: Exchange, name: str) -> Reply:
     """List a cluster's nodes: none of them is ever busy."""
     return Reply(404) if _find(exchange, name) is None else Reply(200, {"nodes": []})
+
+
+@route("POST", f"{_PATH}/enableSso")
+def enable_single_sign_on(exchange: Exchange, name: str) -> Reply:
+    """Switch single sign-on of an instance, of which nothing is seen here."""
+    return Reply(404) if _find(exchange, name) is None else Reply(200, {})

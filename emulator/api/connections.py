@@ -84,3 +84,10 @@ def delete_connection(exchange: Exchange, name: str) -> Reply:
 def list_secrets(exchange: Exchange, name: str) -> Reply:
     """Return one connection with its secret."""
     return ok(_render(exchange.workspace, name, _find(exchange, name), secrets=True))
+
+
+@route("GET", f"{_PATH}/deployments")
+def list_deployments(exchange: Exchange, name: str) -> Reply:
+    """List the deployments of a service that serves language models: none."""
+    _find(exchange, name)
+    return ok({"value": []})

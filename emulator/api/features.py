@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ..core.arm import ServiceError
+import uuid
+
+from ..core.arm import Reply, ServiceError
 from ..wire.exchange import Exchange
+from ..wire.routing import ok, route
 from .assets import Kind, Properties, not_found, text_map
 
 
@@ -37,5 +40,12 @@ def _container(properties: Properties) -> Properties:
     return {**properties, "provisioningState": "Succeeded"}
 
 
-Kind("featuresets", _feature_set, _missing, container=_container).register()
+FEATURE_SETS = Kind("featuresets", _feature_set, _missing, container=_container).register()
 Kind("featurestoreEntities", _entity, _missing, container=_container).register()
+
+
+@route("POST", "{workspace}/featuresets/{name}/versions/{version}/backfill")
+def backfill(exchange: Exchange, name: str, version: str) -> Reply:
+    """Materialize a feature set: nothing is done, and the answer names one job."""
+    FEATURE_SETS.find(exchange, name, version)
+    return ok({"jobIds": [str(uuid.uuid4())]})

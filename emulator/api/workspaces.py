@@ -100,7 +100,10 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     changes = service.store.get("workspacechanges", holder.key)
     if changes is not None:
         body["tags"] = changes["tags"] or {}
-        body["properties"] |= changes["properties"]
+        for key, value in changes["properties"].items():
+            # Templates say "true" and "false".
+            flag = isinstance(value, str) and isinstance(body["properties"].get(key), bool)
+            body["properties"][key] = value.lower() == "true" if flag else value
         body["kind"] = changes.get("kind") or body["kind"]
         body["identity"] |= changes.get("identity") or {}
     if exchange.api_version in FIRST:

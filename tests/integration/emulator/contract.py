@@ -66,7 +66,7 @@ JUSTIFIED: dict[str, str] = {
     r"status is 'Hibernating'": "a test scripts a status that does not exist",
     r"credentials\.(clientId|tenantId) of": "the datastores that `create_datastore` makes up name no principal",
     r"credentials\.secrets of \w+ missing": "secrets go in and never come out of GET (recorded_shapes/datastore.json)",
-    r"systemDatastoresAuthMode is 'accesskey'": "recorded in lower case (recorded_shapes/workspace.json)",
+    r"systemDatastoresAuthMode is '(accesskey|identity)'": "recorded in lower case (recorded_shapes/workspace.json)",
     r"is not a member of (Workspace|WorkspaceProperties|ManagedNetworkSettings)$": "recorded, and not published",
     r"(jobs|schedules)\b.*\.(properties|tags)\.\* is null": "recorded: two of AutoML's properties, those of a schedule",
     r"GET .*/jobs/\{name\} .*: properties (of JobBase missing|is null)": "recorded of a pipeline's step; null: the SDK",
