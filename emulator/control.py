@@ -30,7 +30,7 @@ from .core.faults import Fault
 from .core.holders import Holder
 from .core.job_progress import TERMINAL, Step, steps
 from .core.service import Service
-from .core.unknown import check
+from .core.turns import check
 
 Arguments = dict[str, Any]
 Command = Callable[[Service, Arguments], Awaitable[Any] | Any]

@@ -2,7 +2,7 @@
 
 Sources: azure-ai-ml's documentation of output paths (`${{name}}` is the job's name, in a pipeline the step's), its
 `_get_named_output_uri`, and rundata in recorded_shapes/job.json. No recorded job with a named output has ended well, so
-how run history then tells of it is a question of core/unknown.py.
+how run history then tells of it is a question of core/turns.py.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def submit_batch(exchange: Exchange, endpoint: str, deployment: str, sent: Prope
     Create the job of a batch endpoint's invocation, and return its name.
 
     Recorded: a pipeline without nodes or inputs, whose name the service gives. What it keeps of the name and tags that
-    the caller sends, and whether the same request twice is one job, are questions of core/unknown.py.
+    the caller sends, and whether the same request twice is one job, are questions of core/turns.py.
     """
     service, holder = exchange.service, exchange.workspace
     request = exchange.headers.get("repeatability-request-id")

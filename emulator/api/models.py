@@ -41,7 +41,7 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
 def _place(exchange: Exchange, uri: str) -> str:
     """Return a model's path as the service gives it back: of one in a job's output its place in a datastore, or not.
 
-    Which of the two is a question of core/unknown.py; the same path is answered alike each time.
+    Which of the two is a question of core/turns.py; the same path is answered alike each time.
     """
     if output := _OUTPUT.fullmatch(uri):
         store, places = exchange.service.store, f"{exchange.workspace.key}/outputplaces"

@@ -17,8 +17,7 @@ from .operations import Operations
 from .storage import Endpoints, Storage
 from .store import Store
 from .throttle import Throttle
-from .turns import Turns
-from .unknown import WAYS
+from .turns import WAYS, Turns
 
 _TICK = 0.05
 
@@ -48,7 +47,7 @@ class Service:
         self.calls = CallLog()
 
     def way(self, question: str) -> str:
-        """Return which of the possible ways (unknown.py) this answer takes."""
+        """Return which of the possible ways (turns.py) this answer takes."""
         ways = WAYS[question]
         return self.config.answers.get(question) or ways[self.turns.take(question, len(ways))]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.emulator.core.unknown import WAYS
+from airflow_provider_azureml.emulator.core.turns import WAYS
 from airflow_provider_azureml.provider.errors import (
     AmbiguousError,
     JobFailedError,

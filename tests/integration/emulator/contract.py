@@ -70,8 +70,11 @@ JUSTIFIED: dict[str, str] = {
     r"is not a member of (Workspace|WorkspaceProperties|ManagedNetworkSettings)$": "recorded, and not published",
     r"(jobs|schedules)\b.*\.(properties|tags)\.\* is null": "recorded: two of AutoML's properties, those of a schedule",
     r"GET .*/jobs/\{name\} .*: properties (of JobBase missing|is null)": "recorded of a pipeline's step; null: the SDK",
-    r"jobs/?.* is not a member of": "bodies of jobs are being conformed to the stable api-versions",
-    r"computes.* is not a member of": "recorded at previews; the stable version of a compute was not",
+    r"autologgerSettings is not a member of ComputeInstanceProperties": "recorded at previews (compute.json)",
+    r"enableBatchPrivateLink is not a member of AmlComputeProperties": "recorded at previews (compute.json)",
+    r"taskDetails\.fixedParameters is not a member of Classification": "recorded at previews (job.json)",
+    r"taskDetails\.cvSplitColumnNames is not a member of TextNer": "recorded at previews (job.json)",
+    r"properties\.componentConfiguration is not a member of SweepJob": "recorded at previews (job.json)",
 }
 """Where the emulator differs from the models on purpose: patterns of complaints, and why."""
 

@@ -173,7 +173,8 @@ def test_an_outputs_path_may_hold_the_jobs_name(ml: Any, azureml_emulator: Any, 
     from azure.ai.ml import Output
 
     azureml_emulator.script_jobs(["Completed"])
-    azureml_emulator.configure(answers={"registered outputs": "run"})  # where the SDK looks for what it downloads
+    # Where the SDK looks for what it downloads, and how.
+    azureml_emulator.configure(answers={"registered outputs": "run", "output types": "uri_folder"})
     path = "azureml://datastores/workspaceblobstore/paths/mine/${{name}}/"
     name = ml.jobs.create_or_update(command(outputs={"rows": Output(type="uri_folder", name="rows", path=path)})).name
 
