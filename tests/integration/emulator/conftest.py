@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -80,3 +81,4 @@ async def rest(azureml_emulator: Emulator, workspace_id: str) -> AsyncIterator[R
     ]
     async with credential, AsyncPipelineClient("https://management.azure.com", policies=policies) as client:
         yield Rest(client, workspace_id)
+    await asyncio.sleep(0.05)  # TLS connections end

@@ -230,3 +230,35 @@ async def test_deleting_a_job_is_202_with_an_empty_body(rest: Any) -> None:
     answer = await rest("DELETE", "/jobs/j")
     assert (answer.status_code, answer.content) == (202, b"")
     assert (await rest("DELETE", "/jobs/j")).status_code == 204
+
+
+async def test_lists_of_jobs_and_endpoints_are_filtered(rest: Any) -> None:
+    job = {"jobType": "Command", "command": "x", "environmentId": "e"}
+    for name in ("train-1", "train-2", "score-1"):
+        await rest("PUT", f"/jobs/{name}", {"properties": job})
+    await rest("PUT", "/onlineEndpoints/a", {"location": "westeurope", "properties": {"authMode": "Key"}})
+    await rest("PUT", "/onlineEndpoints/b", {"location": "westeurope", "properties": {"authMode": "Key"}})
+
+    async def names(path: str) -> list[str]:
+        return [one["name"] for one in (await rest("GET", path)).json()["value"]]
+
+    assert await names("/jobs?assetName=train") == ["train-2", "train-1"]
+    assert await names("/jobs?scheduled=true") == []
+    assert len(await names("/jobs?scheduled=false")) == 3
+    assert await names("/onlineEndpoints?name=a") == ["a"]
+    assert len(await names("/onlineEndpoints?count=1")) == 1
+
+
+@pytest.mark.parametrize("told", ["resolved", "as sent"])
+def test_a_model_made_of_a_jobs_output_downloads(ml: Any, azureml_emulator: Any, tmp_path: Path, told: str) -> None:
+    from azure.ai.ml.entities import Model
+
+    azureml_emulator.script_jobs(["Completed"])
+    azureml_emulator.configure(answers={"paths of job outputs": told})
+    path = f"azureml://jobs/{ml.jobs.create_or_update(command()).name}/outputs/artifacts/paths/user_logs"
+    ml.models.create_or_update(Model(name="fraud", version="1", path=path))
+    if told == "as sent":
+        assert ml.models.get("fraud", "1").path == path
+    else:
+        ml.models.download("fraud", "1", download_path=str(tmp_path))
+        assert list(tmp_path.rglob("std_log.txt"))
