@@ -363,7 +363,7 @@ def get_logs(exchange: Exchange, endpoint: str, name: str) -> Reply:
     Return what a deployment's container wrote; source: azure-ai-ml, which asks for the server's or the initializer's.
 
     A batch deployment has no such action. Of one that failed, the server says why; how it is answered where there is no
-    container is a question of core/unknown.py.
+    container is a question of core/turns.py.
     """
     document = _find(exchange, ONLINE, endpoint, name)
     sent = exchange.json()
