@@ -52,7 +52,8 @@ def forms(secret: str) -> list[str]:
 
 async def mask_answer(answer: Any) -> None:
     """Tell Airflow's masker the secrets that an answer holds."""
-    if found := [form for secret in secrets_in(answer) for form in forms(secret)]:
+    found: list[Any] = [form for secret in secrets_in(answer) for form in forms(secret)]
+    if found:
         await amask_secret(found)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
     from .transport import Answer
 
+_COLLECTIONS = {"models", "data", "environments", "components", "codes"}
 _LONGEST_OPERATION = 3600.0  # seconds; recorded: x-ms-async-operation-timeout PT1H
 _SECONDS_TO_APPEAR = 120.0
 _LONGEST_PAUSE = 10.0
@@ -78,7 +79,9 @@ class RegistryClient(WorkspaceClient):
                 f"There is no registry {self.registry.name!r}. Correct its name, or the connection's cloud. {error}"
             ) from None
 
-    def _api_version(self, path: str) -> str:  # noqa: ARG002
+    def _api_version(self, path: str) -> str:
+        if path.removeprefix("/").split("/")[0] not in _COLLECTIONS:
+            _ = self.connection.workspace  # a registry has nothing else: says that a workspace is needed
         return "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
 
     async def _root(self) -> str:
