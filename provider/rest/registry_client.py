@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ..connection import WorkspaceConnection
     from .transport import Answer
 
-_COLLECTIONS = {"models", "data", "environments", "components", "codes"}
+# The workspace itself, and what only workspaces have.
+_OF_WORKSPACES = {"", "jobs", "datastores", "computes", "onlineEndpoints", "batchEndpoints", "schedules"}
 _LONGEST_OPERATION = 3600.0  # seconds; recorded: x-ms-async-operation-timeout PT1H
 _SECONDS_TO_APPEAR = 120.0
 _LONGEST_PAUSE = 10.0
@@ -80,8 +81,8 @@ class RegistryClient(WorkspaceClient):
             ) from None
 
     def _api_version(self, path: str) -> str:
-        if path.removeprefix("/").split("/")[0] not in _COLLECTIONS:
-            _ = self.connection.workspace  # a registry has nothing else: says that a workspace is needed
+        if path.removeprefix("/").split("/")[0] in _OF_WORKSPACES:
+            _ = self.connection.workspace  # says that a workspace is needed
         return "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
 
     async def _root(self) -> str:
