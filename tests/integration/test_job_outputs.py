@@ -173,7 +173,7 @@ class TestWhatIsAnnounced:
 
     def test_an_output_that_the_job_does_not_have_is_refused_before_it_is_submitted(self, ws, task, azureml_emulator):
         spec = {**COMMAND, "outputs": {"model": {"type": "mlflow_model", "name": "fraud"}, "x": {"type": "uri_file"}}}
-        for output in ("modle", "x"):
+        for output in ("unmade", "x"):
             with pytest.raises(SpecError, match=r"Those that do: model\. Nothing was submitted"):
                 task(CreateJob, job=spec, describe_outputs={output: {"description": "d"}}, **WAIT).run()
         assert not azureml_emulator.calls("PUT", "/jobs/")
