@@ -115,7 +115,8 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     images_id = f"{group}/providers/Microsoft.ContainerRegistry/registries/{registry}"
     storage = {"storageAccountType": "Standard_LRS", "storageAccountHnsEnabled": False, "storageAccountName": account}
     images = {"acrAccountSku": "Premium", "acrAccountName": registry, "armResourceId": {"resourceId": images_id}}
-    asked = next(iter(properties.get("regionDetails") or ()), {}).get("storageAccountDetails") or [None]
+    details: dict[str, Any] = next(iter(properties.get("regionDetails") or ()), {})
+    asked = details.get("storageAccountDetails") or [None]
     region = {
         "location": holder.location,
         "storageAccountDetails": [
