@@ -55,6 +55,7 @@ NOUNS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
         {"waiting": False, "endpoint_type": "batch"},
         "batch_deployments.begin_create_or_update",
     ),
+    "schedule": ("schedule", "CreateSchedule", "schedule", {"waiting": False}, "schedules.begin_create_or_update"),
 }
 # A batch deployment in the form that AzureML's documentation shows; MLClient's functions for it have other names.
 NOUNS["model_batch_deployment"] = NOUNS["pipeline_component_batch_deployment"] = NOUNS["batch_deployment"]
