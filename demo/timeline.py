@@ -55,5 +55,5 @@ def describe(value: Any) -> str:
     if isinstance(value, dict) and "version" in value:
         return f"{value['name']}:{value['version']}"
     if isinstance(value, dict) and "status" in value:
-        return f"{value['name']} is {value['status']}"
+        return f"{value.get('name') or value.get('deployment') or 'it'} is {value['status']}"
     return str(value)

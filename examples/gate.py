@@ -15,7 +15,7 @@ from airflow_provider_azureml.sensors import watch
 METRIC = "f1"
 PRODUCTION = {"stage": "production"}
 
-candidates = watch(workspace.model("churn"), conn_id=CONN_ID, metrics=True, poll_interval=10, consumer="gate")
+candidates = watch(workspace.model("lapse"), conn_id=CONN_ID, metrics=True, poll_interval=10, consumer="gate")
 
 with DAG("gate", schedule=[candidates], max_active_runs=1):
 
@@ -37,7 +37,7 @@ with DAG("gate", schedule=[candidates], max_active_runs=1):
         task_id="promote",
         conn_id=CONN_ID,
         kind="model",
-        asset_name="churn",
+        asset_name="lapse",
         version=compare(),
         tags=PRODUCTION,
     )

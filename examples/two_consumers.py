@@ -12,10 +12,10 @@ from fraud import CONN_ID, workspace
 from airflow_provider_azureml.datasets import asset_versions
 from airflow_provider_azureml.sensors import watch
 
-churn = workspace.model("churn")
+upsell = workspace.model("upsell")
 polls = {"conn_id": CONN_ID, "poll_interval": 10}  # the same for both, or each polls for itself
 
-with DAG("serve_churn", schedule=[watch(churn, consumer="serve", **polls)]):
+with DAG("serve_upsell", schedule=[watch(upsell, consumer="serve", **polls)]):
 
     @task
     def serve(*, triggering_asset_events):
@@ -25,7 +25,7 @@ with DAG("serve_churn", schedule=[watch(churn, consumer="serve", **polls)]):
 
     serve()
 
-with DAG("audit_churn", schedule=[watch(churn, consumer="audit", **polls)]):
+with DAG("audit_upsell", schedule=[watch(upsell, consumer="audit", **polls)]):
 
     @task
     def audit(*, triggering_asset_events):

@@ -999,7 +999,8 @@ async def test_a_tag_that_an_old_version_gets_is_noticed_whether_lists_show_chan
         await polled(azureml_emulator, times=4, path="/models$")
         polls = len(azureml_emulator.calls("GET", path="/models$"))
         pages = len(azureml_emulator.calls("GET", path="/fraud/versions$"))
-        assert (pages <= polls) == (way == "honoured"), f"{pages} pages in {polls} polls"
+        # One more, as the window may begin within a poll.
+        assert (pages <= polls + 1) == (way == "honoured"), f"{pages} pages in {polls} polls"
     finally:
         azureml_emulator.configure(page_size=50, answers={})
 

@@ -93,11 +93,11 @@ def test_the_example_promotes_what_is_better_than_what_is_in_production(
     for version, (f1, better) in enumerate([(0.8, True), (0.7, False), (0.9, True)], start=1):
         outsider.submit_job(f"measured-{version}")
         emulator.job(f"measured-{version}").complete(metrics={"f1": f1})
-        outsider.register_model("churn", str(version), job=f"measured-{version}")
+        outsider.register_model("lapse", str(version), job=f"measured-{version}")
         until(lambda: len(rest.runs("gate")) >= version, 90, lambda: "no run")  # noqa: B023
         run_id = rest.runs("gate")[-1]["dag_run_id"]
         rest.wait_for_task("gate", run_id, "promote", state="success" if better else "skipped")
-        tags = outsider.version("models", "churn", str(version))["properties"]["tags"]
+        tags = outsider.version("models", "lapse", str(version))["properties"]["tags"]
         assert ("stage" in tags) is better
 
 
@@ -140,20 +140,20 @@ def test_a_paused_consumer_hears_of_it_when_it_goes_on(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
     """examples/two_consumers.py: the other one, which is not paused, heard of it at once."""
-    rest.wait_for_dags("serve_churn", "audit_churn")
+    rest.wait_for_dags("serve_upsell", "audit_upsell")
     wait_until_watching(emulator)
-    rest.pause("audit_churn")
-    rest.parse("audit_churn")  # by itself within [dag_processor] min_file_process_interval
+    rest.pause("audit_upsell")
+    rest.parse("audit_upsell")  # by itself within [dag_processor] min_file_process_interval
 
-    outsider.register_model("churn", "1")
+    outsider.register_model("upsell", "1")
 
-    run = rest.wait_for_run("serve_churn")
-    assert rest.xcom("serve_churn", run["dag_run_id"], "serve") == "churn:1"
-    assert rest.runs("audit_churn") == []
-    rest.pause("audit_churn", paused=False)
-    rest.parse("audit_churn")
-    run = rest.wait_for_run("audit_churn")
-    assert rest.xcom("audit_churn", run["dag_run_id"], "audit") == ["churn:1"]
+    run = rest.wait_for_run("serve_upsell")
+    assert rest.xcom("serve_upsell", run["dag_run_id"], "serve") == "upsell:1"
+    assert rest.runs("audit_upsell") == []
+    rest.pause("audit_upsell", paused=False)
+    rest.parse("audit_upsell")
+    run = rest.wait_for_run("audit_upsell")
+    assert rest.xcom("audit_upsell", run["dag_run_id"], "audit") == ["upsell:1"]
 
 
 def test_what_watchers_do_is_in_airflows_statistics(
