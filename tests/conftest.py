@@ -22,6 +22,9 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 
+LONGEST = ("tests/integration/test_watchers.py", "tests/integration/specs/")
+"""Files that must not be the last to begin, by `--durations`."""
+
 OWN_AIRFLOW = {"tests/system/test_topology.py"}
 
 
@@ -43,8 +46,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the system tests, which take longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/system/"))
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: (not item.nodeid.startswith("tests/system/"), not item.nodeid.startswith(LONGEST)))
 
 
 @pytest.fixture(scope="session")
