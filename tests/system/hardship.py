@@ -459,7 +459,6 @@ def endure(
     database = Database(url)
     trouble = Troubles(airflow, emulator, database, postgres, dag_file, seed)
     pace = random.Random(seed)
-    airflow.rest.wait_for_dags(*(f"hardship_{name}" for name in DAGS))
     last = max((call["number"] for call in emulator.calls()), default=0)
     for path in ("/models$", "/data$", "/jobs$"):
         emulator.wait_for_call("GET", path, count=2, after=last, timeout=120)

@@ -15,7 +15,7 @@ from standalone import COMPONENTS, StandaloneAirflow
 from airflow_provider_azureml.emulator import Emulator
 
 from .conftest import HERE, Outsider
-from .hardship import SETTINGS, TRIGGERERS, endure
+from .hardship import DAGS, SETTINGS, TRIGGERERS, endure
 from .servers import MissingError, PostgreSQL
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hardship")]  # it has an Airflow and an emulator of its own
@@ -78,7 +78,9 @@ def test_no_version_is_lost_while_everything_around_the_watchers_fails(
                 components=components,
             )
         )
-        # A file that is gone: only then does Airflow take references of others away, too.
+        # A file that is gone: only then does Airflow take references of others away, too. One that goes while it is
+        # being read is an import error instead, so all are known first.
+        airflow.rest.wait_for_dags("gone", *(f"hardship_{name}" for name in DAGS))
         (dags / "gone.py").unlink()
         try:
             outcome = endure(
