@@ -27,8 +27,8 @@ from .api.jobs import default_log, log_path, logs
 from .core.calls import Match
 from .core.events import Subscription
 from .core.faults import Fault
-from .core.holders import Holder
 from .core.job_progress import TERMINAL, Step, steps
+from .core.owners import Owner
 from .core.service import Service
 from .core.turns import check
 
@@ -95,15 +95,15 @@ def _managed_identity(service: Service, request: Request) -> Response:
     )
 
 
-def _holder(service: Service, arguments: Arguments) -> Holder:
+def _owner(service: Service, arguments: Arguments) -> Owner:
     """Return the workspace that a command names, or the first one."""
     config = service.config
     subscription = arguments.get("subscription_id") or config.subscription_id
     group = arguments.get("resource_group") or config.resource_group
     name = arguments.get("workspace_name") or config.workspace_name
-    for holder in service.holders.all():
-        if (holder.subscription, holder.group, holder.name) == (subscription, group, name):
-            return holder
+    for owner in service.owners.all():
+        if (owner.subscription, owner.group, owner.name) == (subscription, group, name):
+            return owner
     raise KeyError(f"workspace {subscription}/{group}/{name}")
 
 
@@ -279,10 +279,10 @@ def expire_tokens(service: Service, arguments: Arguments) -> None:
 @command
 async def create_workspace(service: Service, arguments: Arguments) -> Any:
     """Create a workspace with its datastores."""
-    holder = await workspaces.create_workspace(
+    owner = await workspaces.create_workspace(
         service, arguments["subscription_id"], arguments["resource_group"], arguments["workspace_name"]
     )
-    return asdict(holder)
+    return asdict(owner)
 
 
 @command
@@ -295,7 +295,7 @@ def create_registry(service: Service, arguments: Arguments) -> None:
 @command
 def delete_workspace(service: Service, arguments: Arguments) -> None:
     """Delete a workspace and all that is in it."""
-    service.holders.remove(_holder(service, arguments))
+    service.owners.remove(_owner(service, arguments))
 
 
 @command
@@ -304,8 +304,8 @@ def create_datastore(service: Service, arguments: Arguments) -> None:
 
     `credentials` may be None, AccountKey, Sas or ServicePrincipal; with `refuses_secrets` they are not given out.
     """
-    holder, name = _holder(service, arguments), arguments["name"]
-    document = datastores.built_in(holder, service.config.account)["workspaceblobstore"]
+    owner, name = _owner(service, arguments), arguments["name"]
+    document = datastores.built_in(owner, service.config.account)["workspaceblobstore"]
     document["properties"].update(
         isDefault=bool(arguments.get("default", False)),
         accountName=arguments.get("account", service.config.account),
@@ -314,9 +314,9 @@ def create_datastore(service: Service, arguments: Arguments) -> None:
         serviceDataAccessAuthIdentity="None",
     )
     document["refuses_secrets"] = bool(arguments.get("refuses_secrets"))
-    container = arguments.get("container", holder.container)
+    container = arguments.get("container", owner.container)
     datastores.become(document, arguments.get("type", "AzureBlob"), container)
-    service.store.put(datastores.collection(holder), name, document, service.clock.now())
+    service.store.put(datastores.collection(owner), name, document, service.clock.now())
 
 
 # Jobs and time -------------------------------------------------------------------------------------------------------
@@ -339,30 +339,30 @@ def unscript_jobs(service: Service, arguments: Arguments) -> None:
 @command
 async def job(service: Service, arguments: Arguments) -> Any:
     """Read a job, or move it: `status` sets one, `script` puts it on a new way."""
-    holder, name = _holder(service, arguments), arguments["name"]
+    owner, name = _owner(service, arguments), arguments["name"]
     now = service.clock.now()
     service.runner.catch_up(now)
-    _name_outputs(service, holder, name, arguments.get("outputs") or {})
+    _name_outputs(service, owner, name, arguments.get("outputs") or {})
     if arguments.get("write"):
-        await _write_log(service, holder, name, arguments["write"])
+        await _write_log(service, owner, name, arguments["write"])
     if arguments.get("files"):
-        await _write_files(service, holder, name, arguments["files"])
+        await _write_files(service, owner, name, arguments["files"])
     if arguments.get("script"):
-        found = service.runner.redirect(job_collection(holder), name, steps(arguments["script"]), now)
+        found = service.runner.redirect(job_collection(owner), name, steps(arguments["script"]), now)
     elif arguments.get("status"):
         step: Step = {key: arguments[key] for key in ("status", "error", "metrics") if arguments.get(key)}
         if arguments.get("log"):
-            service.store.update(job_collection(holder), name, lambda found: found.update(log=arguments["log"]))
-        found = service.runner.set(job_collection(holder), name, {"seconds": None, **step}, now)
+            service.store.update(job_collection(owner), name, lambda found: found.update(log=arguments["log"]))
+        found = service.runner.set(job_collection(owner), name, {"seconds": None, **step}, now)
     else:
-        stored = service.store.get(job_collection(holder), name)
+        stored = service.store.get(job_collection(owner), name)
         if stored is None:
             raise KeyError(name)
         found = stored
     return {**found, "terminal": found["status"] in TERMINAL}
 
 
-def _name_outputs(service: Service, holder: Holder, name: str, outputs: dict[str, Any]) -> None:
+def _name_outputs(service: Service, owner: Owner, name: str, outputs: dict[str, Any]) -> None:
     """Add or change outputs: each is a URI, or a dict of what an output has."""
 
     def change(found: dict[str, Any]) -> None:
@@ -373,26 +373,26 @@ def _name_outputs(service: Service, holder: Holder, name: str, outputs: dict[str
             found["plan"][key] = plan(name, key, known[key])
 
     if outputs:
-        service.store.update(job_collection(holder), name, change)
+        service.store.update(job_collection(owner), name, change)
 
 
-async def _write_files(service: Service, holder: Holder, name: str, files: dict[str, dict[str, str]]) -> None:
+async def _write_files(service: Service, owner: Owner, name: str, files: dict[str, dict[str, str]]) -> None:
     """Write the bytes of outputs, base64 in the request, to where the outputs are."""
-    found = service.store.get(job_collection(holder), name)
+    found = service.store.get(job_collection(owner), name)
     if found is None:
         raise KeyError(name)
     for output, contents in files.items():
-        container, prefix = holder.artifact_container, f"ExperimentRun/dcid.{name}"
+        container, prefix = owner.artifact_container, f"ExperimentRun/dcid.{name}"
         if output != "default":
             uri = found["plan"].get(output, plan(name, output, {}))["uri"]
-            container, prefix = place(service, holder, uri) or (holder.container, f"azureml/{name}/{output}")
+            container, prefix = place(service, owner, uri) or (owner.container, f"azureml/{name}/{output}")
         for path, content in contents.items():
             payload = base64.b64decode(content)
             await asyncio.to_thread(service.storage.upload, container, f"{prefix}/{path}", payload)
-    service.store.update(job_collection(holder), name, lambda job: job.update(filled=list(files)))
+    service.store.update(job_collection(owner), name, lambda job: job.update(filled=list(files)))
 
 
-async def _write_log(service: Service, holder: Holder, name: str, write: dict[str, Any]) -> None:
+async def _write_log(service: Service, owner: Owner, name: str, write: dict[str, Any]) -> None:
     """Write to a job's log file as its program does; `replace` begins it anew."""
 
     def change(found: dict[str, Any]) -> None:
@@ -401,12 +401,12 @@ async def _write_log(service: Service, holder: Holder, name: str, write: dict[st
         before = "" if write.get("replace") else files.get(write["file"], begun)
         files[write["file"]] = before + write["text"]
 
-    service.store.update(job_collection(holder), name, change)
-    found = service.store.get(job_collection(holder), name)
+    service.store.update(job_collection(owner), name, change)
+    found = service.store.get(job_collection(owner), name)
     assert found is not None
     content = found["written"][write["file"]].encode()
     path = log_path(name, write["file"])
-    await service.background.wait_for(partial(service.storage.upload, holder.artifact_container, path, content))
+    await service.background.wait_for(partial(service.storage.upload, owner.artifact_container, path, content))
 
 
 @command
@@ -430,11 +430,11 @@ def advance(service: Service, arguments: Arguments) -> Any:
 @command
 async def subscribe(service: Service, arguments: Arguments) -> None:
     """Send a workspace's events to a queue."""
-    holder = _holder(service, arguments)
+    owner = _owner(service, arguments)
     for key in ("subscription_id", "resource_group", "workspace_name"):
         arguments.pop(key, None)
     arguments["types"] = tuple(arguments.get("types", ()))
-    await service.events.subscribe(Subscription(workspace=holder.key, **arguments))
+    await service.events.subscribe(Subscription(workspace=owner.key, **arguments))
 
 
 @command

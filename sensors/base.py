@@ -75,7 +75,7 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
             conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
         )
         self._sightings: Sightings | None = None
-        self._tell_at, self._tell_pause = 0.0, FIRST_PAUSE
+        self._log_at, self._log_pause = 0.0, FIRST_PAUSE
 
     @abstractmethod
     async def _check(self, context: Context, client: WorkspaceClient) -> Any:
@@ -155,9 +155,9 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         self._sightings.see(saw)
         if self.reschedule:
             TaskRun(context).remember(checks=self._sightings.checks)
-        if (now := time.monotonic()) >= self._tell_at:
+        if (now := time.monotonic()) >= self._log_at:
             log.info("%s", self._sightings)
-            self._tell_at, self._tell_pause = now + self._tell_pause, min(self._tell_pause * 2, LONGEST_PAUSE)
+            self._log_at, self._log_pause = now + self._log_pause, min(self._log_pause * 2, LONGEST_PAUSE)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; where Airflow ended it ("Trigger timeout"), say what was waited for."""

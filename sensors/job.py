@@ -102,7 +102,7 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Finish after the trigger fired."""
         if self.get_logs:
-            self._log(context).keep_told(event.get("shown"))
+            self._log(context).keep_shown(event.get("shown"))
             if failed := (event.get("facts") or {}).get("job"):
                 self._seen.type = failed["type"]
                 self._show_rest_of_log(context)

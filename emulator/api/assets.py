@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..core.arm import Reply, ServiceError, created, gateway_error, modified, provider_error
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..core.versions import visible
 from ..wire.exchange import Exchange
@@ -50,24 +50,24 @@ class Kind:
     on_create: Callable[[Exchange, str, str, Properties], None] | None = None
     check: Callable[[Exchange, str, str, Properties], None] | None = None
 
-    def containers(self, holder: Holder) -> str:
+    def containers(self, owner: Owner) -> str:
         """Return where the containers are kept."""
-        return f"{holder.key}/{self.segment}"
+        return f"{owner.key}/{self.segment}"
 
-    def versions(self, holder: Holder, name: str) -> str:
+    def versions(self, owner: Owner, name: str) -> str:
         """Return where the versions of one container are kept."""
-        return f"{holder.key}/{self.segment}/{name}/versions"
+        return f"{owner.key}/{self.segment}/{name}/versions"
 
     def shown(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
         """Return a body as the caller's api-version has it."""
         return visible(self.segment, exchange.api_version, body)
 
-    def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
+    def render_container(self, owner: Owner, name: str, document: Document) -> dict[str, Any]:
         """Return a container's body."""
         return {
-            "id": f"{holder.asset_id}/{self.segment}/{name}",
+            "id": f"{owner.asset_id}/{self.segment}/{name}",
             "name": name,
-            "type": f"{holder.type}/{self.segment}",
+            "type": f"{owner.type}/{self.segment}",
             "properties": self.container(
                 {
                     **document["properties"],
@@ -78,17 +78,17 @@ class Kind:
             "systemData": document["systemData"],
         }
 
-    def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
+    def render_version(self, owner: Owner, name: str, version: str, document: Document) -> dict[str, Any]:
         """Return a version's body."""
         system = document["systemData"]
-        registry = holder.segment == "registries"
+        registry = owner.segment == "registries"
         if (self.hide_untouched_author or registry) and not document.get("updated"):
             hidden = ("lastModifiedBy", "lastModifiedByType")
             system = {key: value for key, value in system.items() if key not in hidden}
         return {
-            "id": f"{holder.asset_id}/{self.segment}/{name}/versions/{version}",
+            "id": f"{owner.asset_id}/{self.segment}/{name}/versions/{version}",
             "name": version,
-            "type": self.segment if registry else f"{holder.type}/{self.segment}/versions",
+            "type": self.segment if registry else f"{owner.type}/{self.segment}/versions",
             "properties": document["properties"],
             "systemData": system,
         }
@@ -133,8 +133,8 @@ class Kind:
             properties = document["properties"]
             return shows(query, properties["isArchived"]) and labelled(query.get("$tags"), properties["tags"])
 
-        def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
-            return self.shown(exchange, self.render_container(holder, name, document))
+        def render(owner: Owner, name: str, document: Document) -> dict[str, Any]:
+            return self.shown(exchange, self.render_container(owner, name, document))
 
         return page(
             exchange,
@@ -146,8 +146,8 @@ class Kind:
         )
 
     def _list_versions(self, exchange: Exchange, name: str) -> Reply:
-        holder, query = exchange.workspace, exchange.query
-        if holder.segment == "workspaces" and exchange.service.store.get(self.containers(holder), name) is None:
+        owner, query = exchange.workspace, exchange.query
+        if owner.segment == "workspaces" and exchange.service.store.get(self.containers(owner), name) is None:
             raise self.missing(name, None)  # a registry says 200, and nothing (recorded in 2023)
 
         def wanted(version: str, document: Document) -> bool:
@@ -161,70 +161,70 @@ class Kind:
                 and query.get("stage", properties.get("stage")) == properties.get("stage")
             )
 
-        def render(holder: Holder, version: str, document: Document) -> dict[str, Any]:
-            return self.shown(exchange, self.render_version(holder, name, version, document))
+        def render(owner: Owner, version: str, document: Document) -> dict[str, Any]:
+            return self.shown(exchange, self.render_version(owner, name, version, document))
 
         size = exchange.service.config.page_size
-        return page(exchange, self.versions(holder, name), wanted, render, size=size)
+        return page(exchange, self.versions(owner, name), wanted, render, size=size)
 
     def _get_version(self, exchange: Exchange, name: str, version: str) -> Reply:
         document = self.find(exchange, name, version)
         return ok(self.shown(exchange, self.render_version(exchange.workspace, name, version, document)))
 
     def _put_container(self, exchange: Exchange, name: str) -> Reply:
-        holder, store = exchange.workspace, exchange.service.store
+        owner, store = exchange.workspace, exchange.service.store
         sent = exchange.json().get("properties") or {}
-        before = store.get(self.containers(holder), name)
+        before = store.get(self.containers(owner), name)
         document = self._container(exchange, before)
         known = ("description", "tags", "properties", "isArchived")
         document["properties"].update({key: sent[key] for key in known if key in sent})
-        store.put(self.containers(holder), name, document, exchange.now)
+        store.put(self.containers(owner), name, document, exchange.now)
         headers = {} if before else {"Location": exchange.url}
-        body = self.shown(exchange, self.render_container(holder, name, document))
+        body = self.shown(exchange, self.render_container(owner, name, document))
         return Reply(200 if before else 201, body, headers)
 
     def _put_version(self, exchange: Exchange, name: str, version: str) -> Reply:
-        holder, store = exchange.workspace, exchange.service.store
+        owner, store = exchange.workspace, exchange.service.store
         self._check_name(name, version)
         sent = exchange.json().get("properties")
         if not isinstance(sent, dict):
             raise provider_error(400, "Request is invalid and/or missing fields.")
         if self.check is not None:
             self.check(exchange, name, version, sent)
-        before = store.get(self.versions(holder, name), version)
+        before = store.get(self.versions(owner, name), version)
         properties = self.complete(exchange, name, version, sent)
         if before is not None and before.get("appears", 0.0) > exchange.now:
             return self._put_again(exchange, name, version, before, properties)
         if before is not None:
             return self._change(exchange, name, version, before, properties)
-        if holder.segment == "registries":
+        if owner.segment == "registries":
             return self._put_in_registry(exchange, name, version, properties)
         document = self.create(exchange, name, version, properties)
-        return self._created(exchange, self.render_version(holder, name, version, document))
+        return self._created(exchange, self.render_version(owner, name, version, document))
 
     def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
         """Store a new version and let its container know; also how a finished job registers its output."""
-        holder, store = exchange.workspace, exchange.service.store
+        owner, store = exchange.workspace, exchange.service.store
         author, now = exchange.author, exchange.now
         document: Document = {
             "properties": properties,
             "systemData": {**created(author, now), **modified(author, now)},
         }
-        container = self._container(exchange, store.get(self.containers(holder), name))
+        container = self._container(exchange, store.get(self.containers(owner), name))
         if not properties.get("isAnonymous"):
             container["latest"] = version
         if version.isdecimal():
             container["highest"] = max(container["highest"], int(version))
-        store.put(self.versions(holder, name), version, document, now)
-        store.put(self.containers(holder), name, container, now)
+        store.put(self.versions(owner, name), version, document, now)
+        store.put(self.containers(owner), name, container, now)
         if self.on_create is not None:
             self.on_create(exchange, name, version, properties)
         return document
 
     def _change(self, exchange: Exchange, name: str, version: str, before: Document, properties: Properties) -> Reply:
-        holder, store = exchange.workspace, exchange.service.store
+        owner, store = exchange.workspace, exchange.service.store
         changed = next((key for key, value in properties.items() if value != before["properties"].get(key)), None)
-        if holder.segment == "registries" and changed not in (None, "tags", "description", "isArchived", "stage"):
+        if owner.segment == "registries" and changed not in (None, "tags", "description", "isArchived", "stage"):
             value = properties[changed]
             text = f"Value of property {changed} for {self.segment.removesuffix('s')} {name} cannot be replaced to "
             raise provider_error(400, f"{text}{value} without increasing the version.")
@@ -235,9 +235,9 @@ class Kind:
             before["systemData"].update(modified(exchange.author, exchange.now))
             before["updated"] = True
         before["properties"] = properties
-        store.put(self.versions(holder, name), version, before)
-        body = self.render_version(holder, name, version, before)
-        if holder.segment == "registries" and not same and exchange.service.way("registry update") == "accepted":
+        store.put(self.versions(owner, name), version, before)
+        body = self.render_version(owner, name, version, before)
+        if owner.segment == "registries" and not same and exchange.service.way("registry update") == "accepted":
             return self._operation(exchange, name, version)
         return self._created(exchange, body) if self.always_created else ok(self.shown(exchange, body))
 
@@ -249,18 +249,18 @@ class Kind:
 
         For other nouns it was not recorded, and what the SDK understands besides is the 201 of workspaces.
         """
-        holder, service = exchange.workspace, exchange.service
+        owner, service = exchange.workspace, exchange.service
         self._refuse_deleted(exchange, name, version)
         document = self.create(exchange, name, version, properties)
         if self.segment not in ("data", "environments") and not service.turns.take("new in a registry"):
-            return self._created(exchange, self.render_version(holder, name, version, document))
+            return self._created(exchange, self.render_version(owner, name, version, document))
         return self.accepted(exchange, name, version)
 
     def _refuse_deleted(self, exchange: Exchange, name: str, version: str) -> None:
-        holder = exchange.workspace
-        deleted = exchange.service.store.get(f"{self.versions(holder, name)}/deleted", version)
+        owner = exchange.workspace
+        deleted = exchange.service.store.get(f"{self.versions(owner, name)}/deleted", version)
         if deleted is not None:
-            asset = f"{holder.asset_id}/{self.segment}/{name}/versions/{version}"
+            asset = f"{owner.asset_id}/{self.segment}/{name}/versions/{version}"
             text = f"Asset {asset} was deleted at {deleted['at']}, it cannot be recreated."
             raise provider_error(400, f"{text} Please try again with a different version.")
 
@@ -294,11 +294,11 @@ class Kind:
         return self._operation(exchange, name, version)
 
     def _delete_version(self, exchange: Exchange, name: str, version: str) -> Reply:
-        holder, store = exchange.workspace, exchange.service.store
-        gone = store.delete(self.versions(holder, name), version)
-        if gone and holder.segment == "registries":
+        owner, store = exchange.workspace, exchange.service.store
+        gone = store.delete(self.versions(owner, name), version)
+        if gone and owner.segment == "registries":
             at = f"{datetime.fromtimestamp(exchange.now, UTC):%m/%d/%Y %H:%M:%S} +00:00"
-            store.put(f"{self.versions(holder, name)}/deleted", version, {"at": at})
+            store.put(f"{self.versions(owner, name)}/deleted", version, {"at": at})
         return Reply(200 if gone else 204)
 
     def _container(self, exchange: Exchange, before: Document | None) -> Document:
@@ -331,14 +331,14 @@ class Kind:
 
 def registry_operation(exchange: Exchange, segment: str, asset: str, body: dict[str, str]) -> str:
     """Begin an operation of a registry; return the URL, on another host, that tells how it stands."""
-    holder, service = exchange.workspace, exchange.service
+    owner, service = exchange.workspace, exchange.service
     kind = "environment" if segment == "environments" else "assetstore"
     identifier = secrets.token_urlsafe(32)
     if kind == "environment":
-        identifier = f"{holder.name}_{asset}_{secrets.token_hex(4)}"
+        identifier = f"{owner.name}_{asset}_{secrets.token_hex(4)}"
     due = exchange.now + service.config.operation_seconds
     service.store.put("registryoperations", identifier, {"due": due, "polls": 0, "body": body}, exchange.now)
-    return f"https://{holder.location}.api.azureml.ms/{kind}/v1.0/operations/{identifier}"
+    return f"https://{owner.location}.api.azureml.ms/{kind}/v1.0/operations/{identifier}"
 
 
 def not_found(message: str, code: str) -> ServiceError:

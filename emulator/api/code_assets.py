@@ -35,22 +35,20 @@ class _Codes(Kind):
     """Codes are looked up by hash, whatever name the caller made up for the one that it might create."""
 
     def _list_versions(self, exchange: Exchange, name: str) -> Reply:
-        holder, query = exchange.workspace, exchange.query
+        owner, query = exchange.workspace, exchange.query
         if "hash" not in query:
             return ok({"value": self._named(exchange, name)})
-        known = exchange.service.store.get(f"{holder.key}/codehashes", query["hash"])
+        known = exchange.service.store.get(f"{owner.key}/codehashes", query["hash"])
         if known is None:
             return ok({"value": []})
         document = self.find(exchange, known["name"], known["version"])
-        body = self.render_version(holder, known["name"], known["version"], document)
+        body = self.render_version(owner, known["name"], known["version"], document)
         return ok({"value": [self.shown(exchange, body)]})
 
     def _named(self, exchange: Exchange, name: str) -> list[dict[str, Any]]:
         entries = exchange.service.store.entries(self.versions(exchange.workspace, name))
-        holder = exchange.workspace
-        return [
-            self.shown(exchange, self.render_version(holder, name, entry.name, entry.document)) for entry in entries
-        ]
+        owner = exchange.workspace
+        return [self.shown(exchange, self.render_version(owner, name, entry.name, entry.document)) for entry in entries]
 
     def create(self, exchange: Exchange, name: str, version: str, properties: Properties) -> Document:
         digest = properties["properties"].get("hash_sha256")
@@ -73,12 +71,12 @@ CODES = _Codes("codes", _complete, _missing).register()
 )
 async def start_pending_upload(exchange: Exchange, name: str, version: str) -> Reply:
     """Open a container for one upload and hand out a signature for it."""
-    storage, holder = exchange.service.storage, exchange.workspace
+    storage, owner = exchange.service.storage, exchange.workspace
     letters = string.ascii_lowercase + string.digits
-    container = f"{holder.guid}-{''.join(secrets.choice(letters) for _ in range(26))}"
+    container = f"{owner.guid}-{''.join(secrets.choice(letters) for _ in range(26))}"
     await asyncio.to_thread(storage.create_container, container)
     host = f"{storage.account}.blob.core.windows.net"
-    group = f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}"
+    group = f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}"
     return ok(
         {
             "blobReferenceForConsumption": {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..core.arm import Reply, ServiceError, nested, not_found_error, provider_error
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from .assets import Kind, Properties, text_map
@@ -51,8 +51,8 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
 class _Components(Kind):
     """Their containers know no latest version, and hand out a time as the next one."""
 
-    def render_container(self, holder: Holder, name: str, document: Document) -> dict[str, Any]:
-        body = super().render_container(holder, name, document)
+    def render_container(self, owner: Owner, name: str, document: Document) -> dict[str, Any]:
+        body = super().render_container(owner, name, document)
         moment = f"{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}0"
         body["properties"] |= {
             "description": document["properties"]["description"] or "",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.arm import Reply
 from ..core.clock import timestamp
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import page
@@ -24,8 +24,8 @@ Properties = dict[str, Any]
 _PATH = "{workspace}/computes/{name}"
 
 
-def _collection(holder: Holder) -> str:
-    return f"{holder.key}/computes"
+def _collection(owner: Owner) -> str:
+    return f"{owner.key}/computes"
 
 
 def _begin(exchange: Exchange) -> dict[str, str]:
@@ -67,7 +67,7 @@ def _common(compute: Document, state: str, errors: list[Properties] | None) -> P
     }
 
 
-def _render(holder: Holder, name: str, compute: Document, now: float) -> dict[str, Any]:
+def _render(owner: Owner, name: str, compute: Document, now: float) -> dict[str, Any]:
     ready = compute["ready"] <= now
     sent = compute["sent"]
     created = ready or compute["operation"] != "Create"
@@ -79,14 +79,14 @@ def _render(holder: Holder, name: str, compute: Document, now: float) -> dict[st
         state = "Failed"
     particular = _instance if sent["properties"]["computeType"] == "ComputeInstance" else _cluster
     body: dict[str, Any] = {
-        "id": f"{holder.id}/computes/{name}",
+        "id": f"{owner.id}/computes/{name}",
         "name": name,
-        "type": f"{holder.type}/computes",
-        "location": sent.get("location") or holder.location,
+        "type": f"{owner.type}/computes",
+        "location": sent.get("location") or owner.location,
         "tags": sent.get("tags") or {},
     }
     if compute["sent"]["properties"]["computeType"] == "ComputeInstance" or sent.get("identity"):
-        identity = {"principalId": _guid(name), "tenantId": _guid(holder.guid)}
+        identity = {"principalId": _guid(name), "tenantId": _guid(owner.guid)}
         body["identity"] = {"type": "SystemAssigned", **identity, **(sent.get("identity") or {})}
     body["properties"] = {**_common(compute, state, errors), **particular(compute, now, ready=ready)}
     return body
@@ -195,8 +195,8 @@ def list_computes(exchange: Exchange) -> Reply:
     def wanted(_: str, compute: Document) -> bool:
         return not _gone(compute, exchange.now)
 
-    def render(holder: Holder, name: str, compute: Document) -> dict[str, Any]:
-        return _render(holder, name, compute, exchange.now)
+    def render(owner: Owner, name: str, compute: Document) -> dict[str, Any]:
+        return _render(owner, name, compute, exchange.now)
 
     return page(exchange, _collection(exchange.workspace), wanted, render, size=exchange.service.config.page_size)
 
@@ -204,10 +204,10 @@ def list_computes(exchange: Exchange) -> Reply:
 @route("PUT", _PATH)
 def put_compute(exchange: Exchange, name: str) -> Reply:
     """Create or update a compute: 201 and Creating, both times."""
-    holder, service, sent = exchange.workspace, exchange.service, exchange.json()
+    owner, service, sent = exchange.workspace, exchange.service, exchange.json()
     before = _find(exchange, name)
     compute: Document = {
-        "sent": {**sent, "location": sent.get("location") or holder.location},
+        "sent": {**sent, "location": sent.get("location") or owner.location},
         "created": before["created"] if before else exchange.now,
         "modified": exchange.now,
         "ready": exchange.now + service.config.operation_seconds,
@@ -218,15 +218,15 @@ def put_compute(exchange: Exchange, name: str) -> Reply:
         "error": exchange.operation_error,
     }
     if before is None:
-        service.store.delete(_collection(holder), name)
-    service.store.put(_collection(holder), name, compute, exchange.now)
-    body = _render(holder, name, compute, exchange.now)
+        service.store.delete(_collection(owner), name)
+    service.store.put(_collection(owner), name, compute, exchange.now)
+    body = _render(owner, name, compute, exchange.now)
     if before is None:
         body["tags"] = sent.get("tags")
         body["properties"].pop("computeLocation")
     elif sent["properties"]["computeType"] == "AmlCompute":
         digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-        group = f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}"
+        group = f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}"
         body["properties"]["resourceId"] = f"{group}/providers/Microsoft.BatchAI/clusters/{digest}"
     return Reply(201, body, _begin(exchange))
 

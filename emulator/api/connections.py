@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.arm import Reply, ServiceError, created, modified, provider_error
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import page
@@ -14,18 +14,18 @@ from ..wire.routing import ok, route
 _PATH = "{workspace}/connections/{name}"
 
 
-def _collection(holder: Holder) -> str:
-    return f"{holder.key}/connections"
+def _collection(owner: Owner) -> str:
+    return f"{owner.key}/connections"
 
 
-def _render(holder: Holder, name: str, document: Document, *, secrets: bool = False) -> dict[str, Any]:
+def _render(owner: Owner, name: str, document: Document, *, secrets: bool = False) -> dict[str, Any]:
     properties = {key: value for key, value in document["properties"].items() if secrets or key != "credentials"}
     if not secrets:
         properties["credentials"] = None
     return {
-        "id": f"{holder.id}/connections/{name}",
+        "id": f"{owner.id}/connections/{name}",
         "name": name,
-        "type": f"{holder.type}/connections",
+        "type": f"{owner.type}/connections",
         "properties": properties,
         "systemData": document["systemData"],
     }
@@ -62,15 +62,15 @@ def _find(exchange: Exchange, name: str) -> Document:
 @route("PUT", _PATH)
 def put_connection(exchange: Exchange, name: str) -> Reply:
     """Create or replace a connection: 200, as published."""
-    holder, store = exchange.workspace, exchange.service.store
-    before = store.get(_collection(holder), name)
+    owner, store = exchange.workspace, exchange.service.store
+    before = store.get(_collection(owner), name)
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     document = {
         "properties": exchange.json().get("properties") or {},
         "systemData": {**system, **modified(exchange.author, exchange.now)},
     }
-    store.put(_collection(holder), name, document, exchange.now)
-    return ok(_render(holder, name, document))
+    store.put(_collection(owner), name, document, exchange.now)
+    return ok(_render(owner, name, document))
 
 
 @route("DELETE", _PATH)

@@ -17,9 +17,9 @@ def long_uri(exchange: Exchange, uri: str) -> str:
     short = _SHORT.fullmatch(uri)
     if short is None:
         return uri
-    holder = exchange.workspace
+    owner = exchange.workspace
     return (
-        f"azureml://subscriptions/{holder.subscription}/resourcegroups/{holder.group}/workspaces/{holder.name}"
+        f"azureml://subscriptions/{owner.subscription}/resourcegroups/{owner.group}/workspaces/{owner.name}"
         f"/datastores/{short[1]}/{short[2]}"
     )
 

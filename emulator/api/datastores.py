@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.arm import Reply, ServiceError, created, modified, nested, provider_error
 from ..core.clock import timestamp
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..core.versions import visible
 from ..wire.exchange import Exchange
@@ -27,12 +27,12 @@ _BUILT_IN = {
 }
 
 
-def collection(holder: Holder) -> str:
+def collection(owner: Owner) -> str:
     """Return where a workspace's datastores are kept."""
-    return f"{holder.key}/datastores"
+    return f"{owner.key}/datastores"
 
 
-def built_in(holder: Holder, account: str, *, authored: bool = False) -> dict[str, Document]:
+def built_in(owner: Owner, account: str, *, authored: bool = False) -> dict[str, Document]:
     """Return the datastores that come with a workspace, oldest last; only the default tells its coordinates.
 
     :param authored: they tell who made them, as was recorded of some workspaces and not of others.
@@ -40,15 +40,15 @@ def built_in(holder: Holder, account: str, *, authored: bool = False) -> dict[st
     author = {"createdBy": "Azure Machine Learning", "createdByType": "Application"} if authored else {}
     system = {
         **author,
-        "createdAt": timestamp(holder.created),
-        "lastModifiedAt": timestamp(holder.created),
+        "createdAt": timestamp(owner.created),
+        "lastModifiedAt": timestamp(owner.created),
         "lastModifiedBy": "Azure Machine Learning",
         "lastModifiedByType": "Application",
     }
     stores = {}
     for name, particulars in _BUILT_IN.items():
         default = name == DEFAULT
-        place = {"containerName": holder.container} if default else {}
+        place = {"containerName": owner.container} if default else {}
         stores[name] = {
             "properties": {
                 "description": None,
@@ -57,8 +57,8 @@ def built_in(holder: Holder, account: str, *, authored: bool = False) -> dict[st
                 "intellectualProperty": None,
                 "isDefault": default,
                 "credentials": {"credentialsType": "AccountKey"},
-                "subscriptionId": holder.subscription if default else None,
-                "resourceGroup": holder.group if default else None,
+                "subscriptionId": owner.subscription if default else None,
+                "resourceGroup": owner.group if default else None,
                 **particulars,
                 **place,
                 "accountName": account,
@@ -99,14 +99,14 @@ def become(document: Document, datastore_type: str, container: str) -> None:
 
 
 def _render(exchange: Exchange, name: str, document: Document) -> dict[str, Any]:
-    holder = exchange.workspace
+    owner = exchange.workspace
     properties = {key: value for key, value in document["properties"].items() if key != "secrets"}
     credentials = properties["credentials"]
     properties["credentials"] = {key: value for key, value in credentials.items() if key != "secrets"}
     body = {
-        "id": f"{holder.id}/datastores/{name}",
+        "id": f"{owner.id}/datastores/{name}",
         "name": name,
-        "type": f"{holder.type}/datastores",
+        "type": f"{owner.type}/datastores",
         "properties": properties,
         "systemData": document["systemData"],
     }
@@ -143,7 +143,7 @@ def list_datastores(exchange: Exchange) -> Reply:
             and (kind is None or properties["datastoreType"] == kind)
         )
 
-    def render(_: Holder, name: str, document: Document) -> dict[str, Any]:
+    def render(_: Owner, name: str, document: Document) -> dict[str, Any]:
         return _render(exchange, name, document)
 
     size = min(int(query.get("count", 30)), exchange.service.config.page_size)
@@ -153,7 +153,7 @@ def list_datastores(exchange: Exchange) -> Reply:
 @route("PUT", "{workspace}/datastores/{name}")
 def put_datastore(exchange: Exchange, name: str) -> Reply:
     """Create or replace a datastore; the secret goes in and never comes out of GET."""
-    holder, store = exchange.workspace, exchange.service.store
+    owner, store = exchange.workspace, exchange.service.store
     sent = exchange.json()["properties"]
     credentials = {"credentialsType": "None", **(sent.get("credentials") or {})}
     known = {
@@ -168,10 +168,10 @@ def put_datastore(exchange: Exchange, name: str) -> Reply:
         "serviceDataAccessAuthIdentity": "None",
     }
     properties = {**known, **sent, "tags": sent.get("tags") or {}, "credentials": credentials}
-    before = store.get(collection(holder), name)
+    before = store.get(collection(owner), name)
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     document = {"properties": properties, "systemData": {**system, **modified(exchange.author, exchange.now)}}
-    store.put(collection(holder), name, document, exchange.now)
+    store.put(collection(owner), name, document, exchange.now)
     return Reply(
         200 if before else 201, _render(exchange, name, document), {} if before else {"Location": exchange.url}
     )

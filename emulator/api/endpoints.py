@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.arm import PROVIDER, Reply, ServiceError, gateway_error, provider_error
 from ..core.clock import timestamp
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import labelled, page
@@ -45,17 +45,17 @@ class Kind:
     identity: Properties
     extra: Properties
 
-    def endpoints(self, holder: Holder) -> str:
+    def endpoints(self, owner: Owner) -> str:
         """Return where the endpoints are kept."""
-        return f"{holder.key}/{self.segment}"
+        return f"{owner.key}/{self.segment}"
 
-    def deployments(self, holder: Holder, endpoint: str) -> str:
+    def deployments(self, owner: Owner, endpoint: str) -> str:
         """Return where an endpoint's deployments are kept."""
-        return f"{holder.key}/{self.segment}/{endpoint}/deployments"
+        return f"{owner.key}/{self.segment}/{endpoint}/deployments"
 
-    def host(self, holder: Holder, endpoint: str) -> str:
+    def host(self, owner: Owner, endpoint: str) -> str:
         """Return the host name at which an endpoint is invoked."""
-        return f"{endpoint}.{holder.location}.inference.ml.azure.com"
+        return f"{endpoint}.{owner.location}.inference.ml.azure.com"
 
 
 def _read(exchange: Exchange, collection: str, name: str) -> Document | None:
@@ -87,22 +87,22 @@ def _missing(
 
     :param below: what is asked for is a deployment, and its endpoint is missing.
     """
-    holder = exchange.workspace
-    path = f"{holder.segment}/{holder.name}/{kind.segment}/{endpoint}"
+    owner = exchange.workspace
+    path = f"{owner.segment}/{owner.name}/{kind.segment}/{endpoint}"
     if exchange.service.turns.take("missing"):
-        code, text = "NoSuchEndpoint", f"There is no endpoint with name: {endpoint} in {holder.name}"
+        code, text = "NoSuchEndpoint", f"There is no endpoint with name: {endpoint} in {owner.name}"
         if deployment is not None:
             code, text = "NoSuchDeployment", f"There is no deployment with name: {deployment} in {endpoint}"
         return provider_error(404, "The specified resource was not found.", code="NotFound", detail=(code, text))
     if below and exchange.method != "GET":
         text = (
-            f"Failed to perform 'write' on resource(s) of type '{holder.segment}/{kind.segment}/deployments', because "
-            f"the parent resource '{holder.id}/{kind.segment}/{endpoint}' could not be found."
+            f"Failed to perform 'write' on resource(s) of type '{owner.segment}/{kind.segment}/deployments', because "
+            f"the parent resource '{owner.id}/{kind.segment}/{endpoint}' could not be found."
         )
         return gateway_error(404, "ParentResourceNotFound", text)
     path += f"/deployments/{deployment}" if deployment is not None else ""
     text = (
-        f"The Resource '{PROVIDER}/{path}' under resource group '{holder.group}' was not found. "
+        f"The Resource '{PROVIDER}/{path}' under resource group '{owner.group}' was not found. "
         "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
     )
     return gateway_error(404, "ResourceNotFound", text)
@@ -130,16 +130,16 @@ def _provisioned(document: Document, now: float) -> bool:
     return bool(document["provisioned"] or (document["ready"] <= now and not document["error"]))
 
 
-def _render(holder: Holder, type_: str, path: str, name: str, document: Document, rest: Properties) -> dict[str, Any]:
+def _render(owner: Owner, type_: str, path: str, name: str, document: Document, rest: Properties) -> dict[str, Any]:
     sent = document["sent"]
     return {
-        "id": f"{holder.id}/{path}/{name}",
+        "id": f"{owner.id}/{path}/{name}",
         "name": name,
-        "type": f"{holder.type}/{type_}",
+        "type": f"{owner.type}/{type_}",
         **rest,
         "systemData": document["systemData"],
         "tags": sent.get("tags") or {},
-        "location": sent.get("location") or holder.location,
+        "location": sent.get("location") or owner.location,
     }
 
 
@@ -171,13 +171,13 @@ def render_deployment(
 
 def _begin(exchange: Exchange, operations: tuple[str, ...]) -> tuple[dict[str, str], str]:
     """Begin an operation, of one of the kinds that were recorded; return its headers, and the URL of its result."""
-    holder, service = exchange.workspace, exchange.service
+    owner, service = exchange.workspace, exchange.service
     kind = operations[service.turns.take(f"{exchange.method} {operations[0]}", len(operations))]
-    identifier = f"{kind}:{holder.guid}:{uuid.uuid4()}"
+    identifier = f"{kind}:{owner.guid}:{uuid.uuid4()}"
     url = begin(
         exchange, "mfeOperationsStatus", identifier, seconds=service.config.operation_seconds, status="Updating"
     )
-    path = f"/subscriptions/{holder.subscription}/providers/{PROVIDER}/locations/{holder.location}/mfeOperationResults"
+    path = f"/subscriptions/{owner.subscription}/providers/{PROVIDER}/locations/{owner.location}/mfeOperationResults"
     result = service.operations.url(path, identifier, now=exchange.now, api_version=exchange.api_version)
     return {"Azure-AsyncOperation": url, "x-ms-async-operation-timeout": "PT30M"}, result
 
@@ -245,7 +245,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("GET", f"{{workspace}}/{kind.segment}")
     def list_endpoints(exchange: Exchange) -> Reply:
-        def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
+        def render(owner: Owner, name: str, document: Document) -> dict[str, Any]:
             return render_endpoint(exchange, kind, name, document)
 
         return _list(exchange, kind.endpoints(exchange.workspace), render)
@@ -257,10 +257,10 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("PUT", path)
     def put_endpoint(exchange: Exchange, endpoint: str) -> Reply:
-        sent, holder = exchange.json(), exchange.workspace
-        reply, document = _put(exchange, kind.endpoints(holder), endpoint, kind.endpoint_operations, sent)
-        place = {"workspace": holder.id, "segment": kind.segment, "endpoint": endpoint}
-        exchange.service.store.put("endpointhosts", kind.host(holder, endpoint), place)
+        sent, owner = exchange.json(), exchange.workspace
+        reply, document = _put(exchange, kind.endpoints(owner), endpoint, kind.endpoint_operations, sent)
+        place = {"workspace": owner.id, "segment": kind.segment, "endpoint": endpoint}
+        exchange.service.store.put("endpointhosts", kind.host(owner, endpoint), place)
         reply.body = render_endpoint(exchange, kind, endpoint, document)
         return reply
 
@@ -299,7 +299,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
     def list_deployments(exchange: Exchange, endpoint: str) -> Reply:
         _find(exchange, kind, endpoint)
 
-        def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
+        def render(owner: Owner, name: str, document: Document) -> dict[str, Any]:
             return render_deployment(exchange, kind, endpoint, name, document)
 
         return _list(exchange, kind.deployments(exchange.workspace, endpoint), render)
@@ -311,16 +311,16 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
 
     @route("PUT", f"{path}/deployments/{{name}}")
     def put_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
-        holder = exchange.workspace
-        if _read(exchange, kind.endpoints(holder), endpoint) is None:
+        owner = exchange.workspace
+        if _read(exchange, kind.endpoints(owner), endpoint) is None:
             raise _missing(exchange, kind, endpoint, below=True)
-        before = _read(exchange, kind.deployments(holder, endpoint), name)
+        before = _read(exchange, kind.deployments(owner, endpoint), name)
         failed = before is not None and _state(before, exchange.now, "") == "Failed"
         if before and failed and not before["provisioned"] and kind.segment == ONLINE.segment:
             text = "failed during initial provisioning and is in an unrecoverable state. Delete and re-create."
             raise _refused(f"Specified deployment [{name}] {text}")
         operations, sent = kind.deployment_operations, exchange.json()
-        reply, document = _put(exchange, kind.deployments(holder, endpoint), name, operations, sent)
+        reply, document = _put(exchange, kind.deployments(owner, endpoint), name, operations, sent)
         reply.body = render_deployment(exchange, kind, endpoint, name, document, listed=False)
         exchange.draws = "resource-requests"
         return reply
@@ -328,8 +328,8 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
     @route("DELETE", f"{path}/deployments/{{name}}")
     def delete_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
         """Delete, unless it serves requests: that it is refused is documented, the words are not known."""
-        holder, collection = exchange.workspace, kind.deployments(exchange.workspace, endpoint)
-        parent = _read(exchange, kind.endpoints(holder), endpoint)
+        owner, collection = exchange.workspace, kind.deployments(exchange.workspace, endpoint)
+        parent = _read(exchange, kind.endpoints(owner), endpoint)
         if parent is None or _read(exchange, collection, name) is None:
             return _nothing_to_delete(exchange, kind, endpoint, name)
         if (parent["sent"]["properties"].get("traffic") or {}).get(name):
@@ -339,7 +339,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
     return kind
 
 
-def _list(exchange: Exchange, collection: str, render: Callable[[Holder, str, Document], dict[str, Any]]) -> Reply:
+def _list(exchange: Exchange, collection: str, render: Callable[[Owner, str, Document], dict[str, Any]]) -> Reply:
     query = exchange.query
 
     def wanted(name: str, document: Document) -> bool:
@@ -389,10 +389,10 @@ _SCALE = {"scaleType": "Default"}
 
 
 def _online_endpoint(exchange: Exchange, name: str, document: Document, ready: bool) -> Properties:
-    holder, sent = exchange.workspace, document["sent"]["properties"]
-    url = f"https://{ONLINE.host(holder, name)}"
+    owner, sent = exchange.workspace, document["sent"]["properties"]
+    url = f"https://{ONLINE.host(owner, name)}"
     system = {
-        "azureml.onlineendpointid": f"{holder.id}/onlineendpoints/{name}".lower(),
+        "azureml.onlineendpointid": f"{owner.id}/onlineendpoints/{name}".lower(),
         "AzureAsyncOperationUri": document["operation"],
     }
     return {
@@ -471,11 +471,11 @@ ONLINE = _register(
 
 
 def _batch_endpoint(exchange: Exchange, name: str, document: Document, ready: bool) -> Properties:
-    holder, sent = exchange.workspace, document["sent"]["properties"]
-    url = f"https://{BATCH.host(holder, name)}"
+    owner, sent = exchange.workspace, document["sent"]["properties"]
+    url = f"https://{BATCH.host(owner, name)}"
     system = {
         "BatchEndpointCreationApiVersion": exchange.api_version,
-        "azureml.onlineendpointid": f"{holder.id}/batchendpoints/{name}".lower(),
+        "azureml.onlineendpointid": f"{owner.id}/batchendpoints/{name}".lower(),
         "AzureAsyncOperationUri": document["operation"],
     }
     return {
@@ -540,8 +540,8 @@ def list_batch_jobs(exchange: Exchange, endpoint: str, name: str | None = None) 
     return ok({"value": [body for body in found if name in (None, body["deployment"]) and body.pop("deployment")]})
 
 
-def _batch_jobs(holder: Holder, endpoint: str) -> str:
-    return f"{holder.key}/batchEndpoints/{endpoint}/jobs"
+def _batch_jobs(owner: Owner, endpoint: str) -> str:
+    return f"{owner.key}/batchEndpoints/{endpoint}/jobs"
 
 
 # Invoking ------------------------------------------------------------------------------------------------------------
@@ -550,10 +550,10 @@ def _batch_jobs(holder: Holder, endpoint: str) -> str:
 def _invoked(exchange: Exchange, kind: Kind) -> tuple[str, Document]:
     """Return the endpoint that a host name stands for, with its workspace put into the exchange."""
     place = exchange.service.store.get("endpointhosts", exchange.host)
-    holder = exchange.service.holders.find(place["workspace"]) if place else None
-    if place is None or holder is None or place["segment"] != kind.segment:
+    owner = exchange.service.owners.find(place["workspace"]) if place else None
+    if place is None or owner is None or place["segment"] != kind.segment:
         raise gateway_error(404, "NotFound", f"There is no endpoint at {exchange.host}.")
-    exchange.holder = holder
+    exchange.owner = owner
     return place["endpoint"], _find(exchange, kind, place["endpoint"])
 
 
@@ -592,11 +592,11 @@ def invoke_batch(exchange: Exchange) -> Reply:
     exchange.author = principal.author
     default = (document["sent"]["properties"].get("defaults") or {}).get("deploymentName")
     deployment = _chosen(exchange, BATCH, endpoint, {default: 100} if default else {})
-    holder, sent = exchange.workspace, exchange.json().get("properties") or {}
+    owner, sent = exchange.workspace, exchange.json().get("properties") or {}
     name = submit_batch(exchange, endpoint, deployment, sent)
     body = _batch_body(exchange, endpoint, deployment, name, sent)
-    exchange.service.store.put(_batch_jobs(holder, endpoint), name, {**body, "deployment": deployment}, exchange.now)
-    api = f"https://{holder.location}.api.azureml.ms/mferp/managementfrontend{holder.id}"
+    exchange.service.store.put(_batch_jobs(owner, endpoint), name, {**body, "deployment": deployment}, exchange.now)
+    api = f"https://{owner.location}.api.azureml.ms/mferp/managementfrontend{owner.id}"
     location = f"{api}/batchEndpoints/{endpoint}/deployments/{deployment}?api-version=2020-09-01-dataplanepreview"
     return Reply(201, body, {"Location": location, "azureml-model-deployment": deployment})
 
@@ -614,19 +614,19 @@ _BATCH_PROPERTIES = (
 
 
 def _batch_body(exchange: Exchange, endpoint: str, deployment: str, name: str, sent: Properties) -> dict[str, Any]:
-    holder, author = exchange.workspace, exchange.author.name
+    owner, author = exchange.workspace, exchange.author.name
     inputs = {
         key: {"description": None, "mode": "ReadOnlyMount", **value}
         for key, value in (sent.get("inputData") or {}).items()
     }
-    kinds = {"Tracking": f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}?"}
-    kinds["Studio"] = f"https://ml.azure.com/runs/{name}?wsid={holder.id}"
-    path = f"{holder.id}/batchEndpoints/{endpoint}/deployments/{deployment}/jobs"
+    kinds = {"Tracking": f"azureml://{owner.location}.api.azureml.ms/mlflow/v1.0{owner.id}?"}
+    kinds["Studio"] = f"https://ml.azure.com/runs/{name}?wsid={owner.id}"
+    path = f"{owner.id}/batchEndpoints/{endpoint}/deployments/{deployment}/jobs"
     now = timestamp(exchange.now)
     return {
         "id": f"{path}/{name}",
         "name": name,
-        "type": f"{holder.type}/batchEndpoints/deployments/jobs",
+        "type": f"{owner.type}/batchEndpoints/deployments/jobs",
         "properties": {
             "provisioningState": "Succeeded",
             "inputData": inputs,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.arm import Reply, ServiceError
 from ..core.clock import timestamp
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..core.versions import FIRST
 from ..wire.exchange import Exchange
@@ -49,9 +49,9 @@ def _as_json(conda: str) -> str:
 _CURATED = "AzureML-"
 
 
-def _curated(holder: Holder, name: str) -> Document:
+def _curated(owner: Owner, name: str) -> Document:
     """Return an environment that Microsoft made: every name that begins with AzureML- is one."""
-    made = timestamp(holder.created)
+    made = timestamp(owner.created)
     author = {"createdAt": made, "createdBy": "Microsoft", "createdByType": "User"}
     changed = {"lastModifiedAt": made, "lastModifiedBy": "Microsoft", "lastModifiedByType": "User"}
     return {
@@ -88,8 +88,8 @@ class _Environments(Kind):
         reply.headers["Build-ID"] = uuid.uuid4().hex[:8]
         return reply
 
-    def render_version(self, holder: Holder, name: str, version: str, document: Document) -> dict[str, Any]:
-        body = super().render_version(holder, name, version, document)
+    def render_version(self, owner: Owner, name: str, version: str, document: Document) -> dict[str, Any]:
+        body = super().render_version(owner, name, version, document)
         label = {"azureml.labels": "latest" if document.get("latest") else ""}
         body["properties"] = {**body["properties"], "properties": {**body["properties"]["properties"], **label}}
         return body

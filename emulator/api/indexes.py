@@ -28,8 +28,8 @@ def _all(exchange: Exchange, name: str = "") -> list[Document]:
 
 
 def _render(exchange: Exchange, document: Document) -> dict[str, Any]:
-    name, version, holder = document["name"], document["version"], exchange.workspace
-    place = f"azureml://locations/{holder.location}/workspaces/{holder.guid}"
+    name, version, owner = document["name"], document["version"], exchange.workspace
+    place = f"azureml://locations/{owner.location}/workspaces/{owner.guid}"
     return {
         **document["sent"],
         "id": f"{place}/indexes/{name}/versions/{version}",

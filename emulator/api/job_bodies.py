@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.arm import ServiceError, invalid
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..wire.exchange import Exchange
 from .computes import compute_type
 
@@ -131,9 +131,9 @@ def complete(exchange: Exchange, name: str, sent: Properties) -> Properties:
 
 def services(exchange: Exchange, name: str, *, only_studio: bool = False) -> Properties:
     """Return a job's links."""
-    holder, tenant = exchange.workspace, exchange.service.directory.tenant
-    tracking = f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}?"
-    studio = f"https://ml.azure.com/runs/{name}?wsid={holder.id}&tid={tenant}"
+    owner, tenant = exchange.workspace, exchange.service.directory.tenant
+    tracking = f"azureml://{owner.location}.api.azureml.ms/mlflow/v1.0{owner.id}?"
+    studio = f"https://ml.azure.com/runs/{name}?wsid={owner.id}&tid={tenant}"
     found = {"Studio": studio} if only_studio else {"Tracking": tracking, "Studio": studio}
     return {
         kind: {
@@ -228,12 +228,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def environment_id(holder: Holder, reference: str | None) -> str | None:
+def environment_id(owner: Owner, reference: str | None) -> str | None:
     """Turn `azureml:NAME:VERSION` into an ARM id."""
     if reference is None or not reference.startswith("azureml:") or reference.startswith("azureml://"):
         return reference
     name, _, version = reference.removeprefix("azureml:").rpartition(":")
-    return f"{holder.id}/environments/{name}/versions/{version}"
+    return f"{owner.id}/environments/{name}/versions/{version}"
 
 
 # Each type -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..core.arm import PROVIDER, Reply
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.service import Service
 from ..core.store import Document
 from ..wire.exchange import Exchange
@@ -95,12 +95,12 @@ def bound(nodes: Properties) -> dict[str, tuple[str, str]]:
     return found
 
 
-def place(service: Service, holder: Holder, uri: str) -> tuple[str, str] | None:
+def place(service: Service, owner: Owner, uri: str) -> tuple[str, str] | None:
     """Return container and path of what a datastore's URI names, if the emulator keeps it."""
     match = _IN_DATASTORE.fullmatch(uri)
     if match is None:
         return None
-    store = service.store.get(datastores.collection(holder), match[1])
+    store = service.store.get(datastores.collection(owner), match[1])
     properties = store["properties"] if store else {}
     if properties.get("accountName") != service.storage.account or "containerName" not in properties:
         return None
@@ -134,11 +134,11 @@ def _fill(exchange: Exchange, output: Properties) -> None:
 
 def _register(exchange: Exchange, name: str, key: str, output: Properties) -> Properties:
     """Make a version of an output that has a name; others get an id that no list shows."""
-    holder, kind = exchange.workspace, output["type"]
+    owner, kind = exchange.workspace, output["type"]
     known = MODELS if kind.endswith("_model") else DATA
     uri = long_uri(exchange, output["uri"])
     if asset := output["asset"]:
-        container = exchange.service.store.get(known.containers(holder), asset)
+        container = exchange.service.store.get(known.containers(owner), asset)
         version = str(output["version"] or (container["highest"] if container else 0) + 1)
         sent = {"modelUri": uri, "dataUri": uri, "modelType": kind, "dataType": kind}
         # Data has no member for the job that made it.
@@ -146,9 +146,9 @@ def _register(exchange: Exchange, name: str, key: str, output: Properties) -> Pr
     else:
         asset, version = f"azureml_{name}_output_data_{key}", "1"
     identifier = (
-        f"azureml://locations/{holder.location}/workspaces/{holder.guid}/{known.segment}/{asset}/versions/{version}"
+        f"azureml://locations/{owner.location}/workspaces/{owner.guid}/{known.segment}/{asset}/versions/{version}"
     )
-    exchange.service.store.put(f"{holder.key}/outputs", identifier, {"uri": uri, "type": kind})
+    exchange.service.store.put(f"{owner.key}/outputs", identifier, {"uri": uri, "type": kind})
     return {"assetId": identifier, "type": kind}
 
 

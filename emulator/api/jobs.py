@@ -16,8 +16,8 @@ from typing import Any
 
 from ..core.arm import Author, Reply, created, provider_error
 from ..core.clock import timestamp
-from ..core.holders import Holder
 from ..core.job_progress import FIRST, TERMINAL, Step
+from ..core.owners import Owner
 from ..core.service import Service
 from ..core.store import Document
 from ..wire.exchange import Exchange
@@ -53,9 +53,9 @@ _CHANGEABLE = ("tags", "properties", "description", "displayName", "isArchived")
 """What of a job that exists a PUT may change, in the words of the refusal."""
 
 
-def collection(holder: Holder) -> str:
+def collection(owner: Owner) -> str:
     """Return where a workspace's jobs are kept."""
-    return f"{holder.key}/jobs"
+    return f"{owner.key}/jobs"
 
 
 def find(exchange: Exchange, name: str) -> Document:
@@ -72,13 +72,13 @@ def find(exchange: Exchange, name: str) -> Document:
     return job
 
 
-def render(holder: Holder, name: str, job: Document, api_version: str) -> dict[str, Any]:
+def render(owner: Owner, name: str, job: Document, api_version: str) -> dict[str, Any]:
     """Return a job's body."""
     properties = {**job["properties"], "status": job["status"]}
     return {
-        "id": f"{holder.id}/jobs/{name}",
+        "id": f"{owner.id}/jobs/{name}",
         "name": name,
-        "type": f"{holder.type}/jobs",
+        "type": f"{owner.type}/jobs",
         "properties": for_version(properties, api_version),
         "systemData": job["systemData"],
     }
@@ -116,8 +116,8 @@ def list_jobs(exchange: Exchange) -> Reply:
             and labelled(query.get("properties"), properties["properties"])
         )
 
-    def render_one(holder: Holder, name: str, job: Document) -> dict[str, Any]:
-        return render(holder, name, job, exchange.api_version)
+    def render_one(owner: Owner, name: str, job: Document) -> dict[str, Any]:
+        return render(owner, name, job, exchange.api_version)
 
     size = exchange.service.config.page_size
     return page(exchange, collection(exchange.workspace), wanted, render_one, size=size)
@@ -126,20 +126,20 @@ def list_jobs(exchange: Exchange) -> Reply:
 @route("PUT", "{workspace}/jobs/{name}")
 def put_job(exchange: Exchange, name: str) -> Reply:
     """Submit a job, or change the tags, properties, description or archived flag of one that exists."""
-    holder, service = exchange.workspace, exchange.service
+    owner, service = exchange.workspace, exchange.service
     sent = exchange.json().get("properties")
     if not isinstance(sent, dict) or "jobType" not in sent:
         raise provider_error(400, "Request is invalid and/or missing fields.")
-    before = service.store.get(collection(holder), name)
+    before = service.store.get(collection(owner), name)
     if before is not None:
         _check_change(before, sent)
         for key in _CHANGEABLE:
             if key in sent:
                 before["properties"][key] = sent[key]
-        service.store.put(collection(holder), name, before)
-        return ok(render(holder, name, before, exchange.api_version))
+        service.store.put(collection(owner), name, before)
+        return ok(render(owner, name, before, exchange.api_version))
     job = submit(exchange, name, sent)
-    return Reply(201, render(holder, name, job, exchange.api_version), {"Location": exchange.url})
+    return Reply(201, render(owner, name, job, exchange.api_version), {"Location": exchange.url})
 
 
 def _check_change(before: Document, sent: Properties) -> None:
@@ -175,7 +175,7 @@ def delete_job(exchange: Exchange, name: str) -> Reply:
 
 def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None = None) -> Document:
     """Create a job and put it on its way; `parent` is the pipeline, sweep or AutoML job that it is a part of."""
-    holder, service, kind = exchange.workspace, exchange.service, sent["jobType"]
+    owner, service, kind = exchange.workspace, exchange.service, sent["jobType"]
     if parent is None:
         _check(exchange, sent)
     properties = complete(exchange, name, sent)
@@ -198,12 +198,12 @@ def submit(exchange: Exchange, name: str, sent: Properties, parent: str | None =
     }
     if parent is not None:
         job["history"].append([job["status"], exchange.now])
-        service.store.put(collection(holder), name, job, exchange.now)
+        service.store.put(collection(owner), name, job, exchange.now)
         return job
     script = _script(exchange, name, job)
-    service.store.put(collection(holder), name, job, exchange.now)
+    service.store.put(collection(owner), name, job, exchange.now)
     job["children"] = _submit_children(exchange, name, job, sent)
-    service.runner.start(collection(holder), name, job, script, exchange.now)
+    service.runner.start(collection(owner), name, job, script, exchange.now)
     return job
 
 
@@ -214,9 +214,9 @@ def submit_batch(exchange: Exchange, endpoint: str, deployment: str, sent: Prope
     Recorded: a pipeline without nodes or inputs, whose name the service gives. What it keeps of the name and tags that
     the caller sends, and whether the same request twice is one job, are questions of core/turns.py.
     """
-    service, holder = exchange.service, exchange.workspace
+    service, owner = exchange.service, exchange.workspace
     request = exchange.headers.get("repeatability-request-id")
-    requests = f"{holder.key}/repeatable"
+    requests = f"{owner.key}/repeatable"
     if request and service.way("repeatability") == "honoured" and (known := service.store.get(requests, request)):
         return str(known["name"])
     kept, asked = service.way("batch job keeps"), str(sent.get("name") or "")
@@ -251,14 +251,14 @@ def _script(exchange: Exchange, name: str, job: Document) -> list[Step]:
 
 def _check(exchange: Exchange, sent: Properties) -> None:
     """Refuse what the service refuses at submission: a component, a compute or an identity that is not there."""
-    holder = exchange.workspace
+    owner = exchange.workspace
     nodes = (sent.get("jobs") or {}).values() if sent["jobType"] == "Pipeline" else ()
     for node in nodes:
         reference = str(node.get("componentId") or "")
         found = _COMPONENT.fullmatch(reference)
-        if found is None or found[1].lower() != holder.key:
+        if found is None or found[1].lower() != owner.key:
             continue
-        if exchange.service.store.get(f"{holder.key}/components/{found[2]}/versions", found[3]) is None:
+        if exchange.service.store.get(f"{owner.key}/components/{found[2]}/versions", found[3]) is None:
             message = f"key: {reference}, Message: Not found component {found[2]} (version: {found[3]})."
             raise provider_error(404, message, code="NotFound")
     for output in (sent.get("outputs") or {}).values():
@@ -268,7 +268,7 @@ def _check(exchange: Exchange, sent: Properties) -> None:
     if sent["jobType"] == "Spark" and not sent.get("identity") and exchange.api_version < "2023":
         raise provider_error(
             404,
-            f"User assigned identity  is not attached to AML workspace {holder.name}.",
+            f"User assigned identity  is not attached to AML workspace {owner.name}.",
             inner={"code": "NotFound", "innerError": {"code": "UserAssignedIdentityNotFound", "innerError": None}},
         )
 
@@ -388,7 +388,7 @@ def _stages(job: Document) -> str:
 @route("POST", "{workspace}/jobs/{name}/cancel")
 def cancel_job(exchange: Exchange, name: str) -> Reply:
     """Ask a job to stop: 202 and a Location to poll; of a job that has ended 200 and nothing at all (recorded)."""
-    service, holder = exchange.service, exchange.workspace
+    service, owner = exchange.service, exchange.workspace
     job = find(exchange, name)
     if job["status"] in TERMINAL:
         return Reply(200)
@@ -396,16 +396,16 @@ def cancel_job(exchange: Exchange, name: str) -> Reply:
         {"status": "CancelRequested", "seconds": service.config.cancel_seconds},
         {"status": "Canceled", "seconds": None},
     ]
-    service.runner.redirect(collection(holder), name, script, exchange.now)
+    service.runner.redirect(collection(owner), name, script, exchange.now)
     location = begin(
-        exchange, "mfeOperationResults", f"jc:{holder.guid}:{name}", seconds=service.config.cancel_seconds, signed=False
+        exchange, "mfeOperationResults", f"jc:{owner.guid}:{name}", seconds=service.config.cancel_seconds, signed=False
     )
     return Reply(202, None, {"Location": location, "x-ms-async-operation-timeout": "PT1H"})
 
 
-def own_exchange(service: Service, holder: Holder, author: Author, now: float) -> Exchange:
+def own_exchange(service: Service, owner: Owner, author: Author, now: float) -> Exchange:
     """Return an exchange for what the service does of its own accord."""
-    return Exchange(service, "", "", "", {}, {}, b"", author, "", now, holder)
+    return Exchange(service, "", "", "", {}, {}, b"", author, "", now, owner)
 
 
 _LOGS = {"Pipeline": "logs/azureml/executionlogs.txt", "Sweep": "azureml-logs/hyperdrive.txt"}
@@ -461,11 +461,11 @@ def log_files(exchange: Exchange, name: str, job: Document) -> dict[str, str]:
 
 def job_moved(service: Service, collection: str, name: str, job: Document) -> None:
     """Let follow what follows from a job that has got on by itself."""
-    holder = service.holders.find(collection.removesuffix("/jobs"))
-    if holder is not None:
+    owner = service.owners.find(collection.removesuffix("/jobs"))
+    if owner is not None:
         system = job["systemData"]
         author = Author(system["createdBy"], system["createdByType"])
         try:
-            moved(own_exchange(service, holder, author, job["history"][-1][1]), name, job)
+            moved(own_exchange(service, owner, author, job["history"][-1][1]), name, job)
         except Exception:  # noqa: BLE001 - whoever asked just now has nothing to do with this job
             _log.exception("what follows from job %s being %s", name, job["status"])

@@ -98,11 +98,11 @@ MODELS = Kind(
 def package(exchange: Exchange, name: str, version: str) -> Reply:
     """Package a model as an environment, at once. Source: azure-ai-ml's client; nothing here was recorded."""
     MODELS.find(exchange, name, version)
-    holder, sent = exchange.workspace, exchange.json()
+    owner, sent = exchange.workspace, exchange.json()
     target = _ENVIRONMENT.search(str(sent.get("targetEnvironmentId") or ""))
     environment, number = (target[1], target[2] or "1") if target else (f"{name}-package", "1")
     properties = ENVIRONMENTS.complete(exchange, environment, number, {"image": f"emulator/{name}:{version}"})
     ENVIRONMENTS.create(exchange, environment, number, properties)
-    place = f"azureml://locations/{holder.location}/workspaces/{holder.guid}"
+    place = f"azureml://locations/{owner.location}/workspaces/{owner.guid}"
     identifier = f"{place}/environments/{environment}/versions/{number}"
     return ok({**sent, "buildId": None, "buildState": "Succeeded", "logUrl": None, "targetEnvironmentId": identifier})

@@ -19,22 +19,22 @@ def _rules(exchange: Exchange) -> dict[str, dict[str, Any]]:
 
 
 def _rule(exchange: Exchange, name: str, rule: dict[str, Any]) -> dict[str, Any]:
-    holder = exchange.workspace
+    owner = exchange.workspace
     shown = {"category": "UserDefined", "status": "Inactive", **{k: v for k, v in rule.items() if v is not None}}
     return {
-        "id": f"{holder.id}/outboundRules/{name}",
+        "id": f"{owner.id}/outboundRules/{name}",
         "name": name,
-        "type": f"{holder.type}/outboundRules",
+        "type": f"{owner.type}/outboundRules",
         "properties": shown,
     }
 
 
 def _put_rules(exchange: Exchange, rules: dict[str, Any]) -> None:
-    holder, store = exchange.workspace, exchange.service.store
-    known = store.get("workspacechanges", holder.key) or {"properties": {}, "tags": {}}
+    owner, store = exchange.workspace, exchange.service.store
+    known = store.get("workspacechanges", owner.key) or {"properties": {}, "tags": {}}
     network = known["properties"].get("managedNetwork") or NETWORK
     known["properties"]["managedNetwork"] = {**network, "outboundRules": rules}
-    store.put("workspacechanges", holder.key, known)
+    store.put("workspacechanges", owner.key, known)
 
 
 @route("GET", "{workspace}/outboundRules")
@@ -81,13 +81,13 @@ def _deleting(exchange: Exchange) -> dict[str, str]:
 @route("POST", "{workspace}/provisionManagedNetwork")
 def provision_network(exchange: Exchange) -> Reply:
     """Provision the workspace's own network."""
-    store, holder = exchange.service.store, exchange.workspace
-    known = store.get("workspacechanges", holder.key) or {"properties": {}, "tags": {}}
+    store, owner = exchange.service.store, exchange.workspace
+    known = store.get("workspacechanges", owner.key) or {"properties": {}, "tags": {}}
     ready = {"status": "Active", "sparkReady": bool(exchange.json().get("includeSpark"))}
     known["properties"]["managedNetwork"] = {
         **NETWORK,
         **known["properties"].get("managedNetwork", {}),
         "status": ready,
     }
-    store.put("workspacechanges", holder.key, known)
+    store.put("workspacechanges", owner.key, known)
     return ok(ready)

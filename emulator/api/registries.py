@@ -14,7 +14,7 @@ import uuid
 from typing import Any
 
 from ..core.arm import PROVIDER, Reply, gateway_error
-from ..core.holders import Holder, new_holder
+from ..core.owners import Owner, new_owner
 from ..core.service import Service
 from ..core.store import Document
 from ..wire.exchange import Exchange
@@ -30,9 +30,9 @@ from .operations import begin
 _KINDS = {kind.segment: kind for kind in (MODELS, DATA, ENVIRONMENTS, COMPONENTS)}
 
 
-def create_registry(service: Service, subscription: str, group: str, name: str) -> Holder:
+def create_registry(service: Service, subscription: str, group: str, name: str) -> Owner:
     """Create a registry; one that exists is left alone."""
-    holder = new_holder(
+    owner = new_owner(
         subscription=subscription,
         group=group,
         name=name,
@@ -40,12 +40,12 @@ def create_registry(service: Service, subscription: str, group: str, name: str) 
         location=service.config.location,
         segment="registries",
     )
-    return service.holders.find(holder.id) or service.holders.add(holder)
+    return service.owners.find(owner.id) or service.owners.add(owner)
 
 
-def _find(exchange: Exchange, name: str) -> Holder:
-    holders = exchange.service.holders.all()
-    found = next((one for one in holders if one.segment == "registries" and one.name.lower() == name.lower()), None)
+def _find(exchange: Exchange, name: str) -> Owner:
+    owners = exchange.service.owners.all()
+    found = next((one for one in owners if one.segment == "registries" and one.name.lower() == name.lower()), None)
     if found is None:
         raise gateway_error(404, "RegistryNotFound", f"Registry {name} was not found.")
     return found
@@ -54,19 +54,19 @@ def _find(exchange: Exchange, name: str) -> Holder:
 @route("GET", "/registrymanagement/v1.0/registries/{name}/discovery")
 def discover(exchange: Exchange, name: str) -> Reply:
     """Tell where a registry is."""
-    holder = _find(exchange, name)
+    owner = _find(exchange, name)
     return ok(
         {
-            "registryId": holder.guid,
-            "registryName": holder.name,
+            "registryId": owner.guid,
+            "registryName": owner.name,
             "tenantId": exchange.service.directory.tenant,
-            "primaryRegion": holder.location,
-            "regions": [holder.location],
-            "subscriptionId": holder.subscription,
-            "resourceGroup": holder.group,
+            "primaryRegion": owner.location,
+            "regions": [owner.location],
+            "subscriptionId": owner.subscription,
+            "resourceGroup": owner.group,
             "workspaceName": None,
-            "primaryRegionResourceProviderUri": f"https://cert-{holder.location}.experiments.azureml.net/",
-            "registryFqdns": {holder.location: {"uri": f"https://{holder.location}.api.azureml.ms"}},
+            "primaryRegionResourceProviderUri": f"https://cert-{owner.location}.experiments.azureml.net/",
+            "registryFqdns": {owner.location: {"uri": f"https://{owner.location}.api.azureml.ms"}},
             "intellectualPropertyPublisher": None,
         }
     )
@@ -75,22 +75,22 @@ def discover(exchange: Exchange, name: str) -> Reply:
 @route("PUT", "{registry}/tempdatarefs/{name}/versions/{version}")
 async def temporary_data_reference(exchange: Exchange, name: str, version: str) -> Reply:
     """Open a container for an upload; 409 once the version exists, as the SDK expects."""
-    holder, storage = exchange.workspace, exchange.service.storage
+    owner, storage = exchange.workspace, exchange.service.storage
     asset = str(exchange.json().get("assetId", ""))
     segment = next((noun for noun in ("models", "data", "codes", "environments") if f"/{noun}/" in asset), "models")
-    if exchange.service.store.get(f"{holder.key}/{segment}/{name}/versions", version) is not None:
+    if exchange.service.store.get(f"{owner.key}/{segment}/{name}/versions", version) is not None:
         raise gateway_error(409, "Conflict", "Asset already exists.")
     same = exchange.service.way("registry upload place") == "same"
     suffix = hashlib.sha256(asset.encode()).hexdigest()[:26] if same else secrets.token_hex(13)
-    container = f"{holder.guid}-{suffix}"
+    container = f"{owner.guid}-{suffix}"
     await asyncio.to_thread(storage.create_container, container)
     return ok(_reference(exchange, container))
 
 
 def _reference(exchange: Exchange, container: str) -> Document:
-    holder, storage = exchange.workspace, exchange.service.storage
+    owner, storage = exchange.workspace, exchange.service.storage
     uri = f"https://{storage.account}.blob.core.windows.net/{container}"
-    group = f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}"
+    group = f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}"
     return {
         "blobReferenceForConsumption": {
             "blobUri": uri,
@@ -105,12 +105,12 @@ def _reference(exchange: Exchange, container: str) -> Document:
 # What ARM knows of registries ----------------------------------------------------------------------------------------
 
 
-def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
+def _render(exchange: Exchange, owner: Owner) -> dict[str, Any]:
     tenant = exchange.service.directory.tenant
-    sent = exchange.service.store.get("registrybodies", holder.key) or {}
+    sent = exchange.service.store.get("registrybodies", owner.key) or {}
     properties = sent.get("properties") or {}
-    group = f"/subscriptions/{holder.subscription}/resourceGroups/azureml-rg-{holder.name}"
-    account, registry = f"{holder.guid[:8]}storage", f"{holder.guid[:8]}acr"
+    group = f"/subscriptions/{owner.subscription}/resourceGroups/azureml-rg-{owner.name}"
+    account, registry = f"{owner.guid[:8]}storage", f"{owner.guid[:8]}acr"
     storage_id = f"{group}/providers/Microsoft.Storage/storageAccounts/{account}"
     images_id = f"{group}/providers/Microsoft.ContainerRegistry/registries/{registry}"
     storage = {"storageAccountType": "Standard_LRS", "storageAccountHnsEnabled": False, "storageAccountName": account}
@@ -118,7 +118,7 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
     details: dict[str, Any] = next(iter(properties.get("regionDetails") or ()), {})
     asked = details.get("storageAccountDetails") or [None]
     region = {
-        "location": holder.location,
+        "location": owner.location,
         "storageAccountDetails": [
             {
                 "userCreatedStorageAccount": None,
@@ -128,22 +128,22 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
         ],
         "acrDetails": [{"userCreatedAcrAccount": None, "systemCreatedAcrAccount": images}],
     }
-    api = f"https://{holder.location}.api.azureml.ms"
+    api = f"https://{owner.location}.api.azureml.ms"
     return {
         "tags": sent.get("tags") or {},
-        "location": holder.location,
-        "identity": {"type": "SystemAssigned", "principalId": holder.guid, "tenantId": tenant},
-        "id": holder.id,
-        "name": holder.name,
-        "type": holder.type,
+        "location": owner.location,
+        "identity": {"type": "SystemAssigned", "principalId": owner.guid, "tenantId": tenant},
+        "id": owner.id,
+        "name": owner.name,
+        "type": owner.type,
         "properties": {
             "regionDetails": [region],
             "intellectualPropertyPublisher": None,
             "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
-            "discoveryUrl": f"{api}/registrymanagement/v1.0/registries/{holder.name}/discovery",
+            "discoveryUrl": f"{api}/registrymanagement/v1.0/registries/{owner.name}/discovery",
             "managedResourceGroup": {"resourceId": group},
             "managedResourceGroupTags": properties.get("managedResourceGroupTags") or {},
-            "mlFlowRegistryUri": f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}",
+            "mlFlowRegistryUri": f"azureml://{owner.location}.api.azureml.ms/mlflow/v1.0{owner.id}",
         },
         "systemData": None,
     }
@@ -155,9 +155,9 @@ _GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PRO
 @route("PUT", f"{_GROUP}/{{name}}")
 def put_registry(exchange: Exchange, subscription: str, group: str, name: str) -> Reply:
     """Create a registry: 202 with an empty body, unlike every other PUT."""
-    holder = create_registry(exchange.service, subscription, group, name)
-    exchange.service.store.put("registrybodies", holder.key, exchange.json())
-    return _begin(exchange, holder)
+    owner = create_registry(exchange.service, subscription, group, name)
+    exchange.service.store.put("registrybodies", owner.key, exchange.json())
+    return _begin(exchange, owner)
 
 
 @route("GET", "{arm_registry}")
@@ -169,13 +169,13 @@ def get_registry(exchange: Exchange) -> Reply:
 @route("DELETE", "{arm_registry}")
 def delete_registry(exchange: Exchange) -> Reply:
     """Delete a registry and all that is in it."""
-    holder = exchange.workspace
-    exchange.service.holders.remove(holder)
-    return _begin(exchange, holder)
+    owner = exchange.workspace
+    exchange.service.owners.remove(owner)
+    return _begin(exchange, owner)
 
 
-def _begin(exchange: Exchange, holder: Holder) -> Reply:
-    exchange.holder = holder
+def _begin(exchange: Exchange, owner: Owner) -> Reply:
+    exchange.owner = owner
     seconds = exchange.service.config.operation_seconds
     url = begin(exchange, "registryOperationsStatus", str(uuid.uuid4()), seconds=seconds, signed=False)
     return Reply(202, headers={"Azure-AsyncOperation": f"{url}&type=async", "Location": f"{url}&type=location"})
@@ -186,7 +186,7 @@ def _begin(exchange: Exchange, holder: Holder) -> Reply:
 def list_registries(exchange: Exchange, subscription: str, group: str | None = None) -> Reply:
     """List the registries of a subscription or resource group."""
     scope = f"/subscriptions/{subscription}/" + (f"resourceGroups/{group}/" if group else "")
-    known = exchange.service.holders.all()
+    known = exchange.service.owners.all()
     found = [one for one in known if one.segment == "registries" and one.key.startswith(scope.lower())]
     return ok({"value": [_render(exchange, one) for one in found]})
 
@@ -215,16 +215,16 @@ async def import_asset(exchange: Exchange) -> Reply:
     """Copy a workspace's asset into the registry's storage, as models.share and data.share ask for it."""
     sent = exchange.json().get("properties") or {}
     source = _SOURCE.fullmatch(str(sent.get("sourceAssetId")))
-    holder = next((one for one in exchange.service.holders.all() if source and one.guid == source[1]), None)
-    if source is None or holder is None:
+    owner = next((one for one in exchange.service.owners.all() if source and one.guid == source[1]), None)
+    if source is None or owner is None:
         raise gateway_error(404, "NotFound", f"There is no asset {sent.get('sourceAssetId')}.")
     kind = _KINDS[source[2]]
-    found = exchange.service.store.get(kind.versions(holder, source[3]), source[4])
+    found = exchange.service.store.get(kind.versions(owner, source[3]), source[4])
     if found is None:
         raise kind.missing(source[3], source[4])
     name, version = sent.get("destinationName") or source[3], sent.get("destinationVersion") or source[4]
     kind.refuse_again(exchange, name, version)
-    properties = await _copied(exchange, holder, kind, found["properties"])
+    properties = await _copied(exchange, owner, kind, found["properties"])
     if exchange.service.way("registry import keeps") == "nothing":
         properties |= {"tags": {}, "properties": {}, "description": None}
     kind.refuse_again(exchange, name, version)  # who came while the bytes were copied
@@ -234,7 +234,7 @@ async def import_asset(exchange: Exchange) -> Reply:
     return kind.accepted(exchange, name, version)
 
 
-async def _copied(exchange: Exchange, workspace: Holder, kind: Kind, properties: Properties) -> Properties:
+async def _copied(exchange: Exchange, workspace: Owner, kind: Kind, properties: Properties) -> Properties:
     """Return a workspace's version's properties with its files in the registry's storage."""
     if kind.path is None:
         return dict(properties)

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.arm import PROVIDER, Reply, provider_error
 from ..core.clock import timestamp
-from ..core.holders import REGION
 from ..core.job_progress import TERMINAL
+from ..core.owners import REGION
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
@@ -80,7 +80,7 @@ def _times(job: Document, now: float) -> tuple[float | None, float | None, float
 
 def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
     """Return a run's body."""
-    holder, properties = exchange.workspace, job["properties"]
+    owner, properties = exchange.workspace, job["properties"]
     system, tenant = job["systemData"], exchange.service.directory.tenant
     started, ended, seconds = _times(job, exchange.now)
     kind, compute = properties["jobType"], (properties.get("computeId") or "").rpartition("/")[2]
@@ -98,7 +98,7 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         "clientApplicationId": None,
         "applicationACR": None,
     }
-    url = f"https://{holder.location}.experiments.azureml.net/execution/v1.0{holder.id}/experiments"
+    url = f"https://{owner.location}.experiments.azureml.net/execution/v1.0{owner.id}/experiments"
     actions = {
         verb: f"{url}/{properties['experimentName']}/runId/{name}/{verb.lower()}" for verb in ("Cancel", "Diagnose")
     }
@@ -130,7 +130,7 @@ def render(exchange: Exchange, name: str, job: Document) -> dict[str, Any]:
         "currentAttemptId": 1,
         "runId": name,
         "parentRunId": job["parent"],
-        "experimentId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{holder.id}/{properties['experimentName']}")),
+        "experimentId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{owner.id}/{properties['experimentName']}")),
         "status": job["status"],
         "startTimeUtc": timestamp(started) if started is not None else None,
         "endTimeUtc": timestamp(ended) if ended is not None else None,

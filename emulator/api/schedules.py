@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.arm import Reply, created, modified, provider_error
 from ..core.clock import timestamp
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import page
@@ -27,8 +27,8 @@ _PATH = "{workspace}/schedules/{name}"
 _NO_ZONE = 19
 
 
-def _collection(holder: Holder) -> str:
-    return f"{holder.key}/schedules"
+def _collection(owner: Owner) -> str:
+    return f"{owner.key}/schedules"
 
 
 def _find(exchange: Exchange, name: str) -> Document:
@@ -107,7 +107,7 @@ def list_schedules(exchange: Exchange) -> Reply:
             return False
         return view == "All" or schedule["sent"].get("isEnabled", True) == (view == "EnabledOnly")
 
-    def render(_: Holder, name: str, schedule: Document) -> dict[str, Any]:
+    def render(_: Owner, name: str, schedule: Document) -> dict[str, Any]:
         return _render(exchange, name, schedule)
 
     return page(exchange, _collection(exchange.workspace), wanted, render, size=exchange.service.config.page_size)
@@ -116,7 +116,7 @@ def list_schedules(exchange: Exchange) -> Reply:
 @route("PUT", _PATH)
 def put_schedule(exchange: Exchange, name: str) -> Reply:
     """Create or update a schedule: 201 both times, with nothing but the properties."""
-    holder, service = exchange.workspace, exchange.service
+    owner, service = exchange.workspace, exchange.service
     before = _read(exchange, name)
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     schedule: Document = {
@@ -128,8 +128,8 @@ def put_schedule(exchange: Exchange, name: str) -> Reply:
         "systemData": {**system, **modified(exchange.author, exchange.now)},
     }
     if before is None:
-        service.store.delete(_collection(holder), name)
-    service.store.put(_collection(holder), name, schedule, exchange.now)
+        service.store.delete(_collection(owner), name)
+    service.store.put(_collection(owner), name, schedule, exchange.now)
     headers = {"Azure-AsyncOperation": _begin(exchange, "Creating"), "Location": exchange.url}
     headers["x-ms-async-operation-timeout"] = "PT30M"
     return Reply(201, {"properties": _properties(exchange, schedule)}, headers)

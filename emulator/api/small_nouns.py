@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.arm import PROVIDER, Reply, created, modified, provider_error
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document
 from ..wire.exchange import Exchange
 from ..wire.paging import page
@@ -40,8 +40,8 @@ def _nothing(exchange: Exchange, name: str) -> dict[str, Any]:
 def _register(segment: str, added: Added) -> Callable[[Exchange, str], Document]:
     """Add a noun's routes; return what finds one."""
 
-    def collection(holder: Holder) -> str:
-        return f"{holder.key}/{segment}"
+    def collection(owner: Owner) -> str:
+        return f"{owner.key}/{segment}"
 
     def find(exchange: Exchange, name: str) -> Document:
         document = exchange.service.store.get(collection(exchange.workspace), name)
@@ -50,8 +50,8 @@ def _register(segment: str, added: Added) -> Callable[[Exchange, str], Document]
             raise provider_error(404, text, detail=("NotFound", f"{name} not found."))
         return document
 
-    def render(holder: Holder, name: str, document: Document) -> dict[str, Any]:
-        own = {"id": f"{holder.id}/{segment}/{name}", "name": name, "type": f"{holder.type}/{segment}"}
+    def render(owner: Owner, name: str, document: Document) -> dict[str, Any]:
+        own = {"id": f"{owner.id}/{segment}/{name}", "name": name, "type": f"{owner.type}/{segment}"}
         return {**document["body"], **own, "systemData": document["systemData"]}
 
     @route("GET", f"{{workspace}}/{segment}")
@@ -65,12 +65,12 @@ def _register(segment: str, added: Added) -> Callable[[Exchange, str], Document]
 
     @route("PUT", f"{{workspace}}/{segment}/{{name}}")
     def put(exchange: Exchange, name: str) -> Reply:
-        holder, sent, author = exchange.workspace, exchange.json(), exchange.author
+        owner, sent, author = exchange.workspace, exchange.json(), exchange.author
         properties = {**(sent.get("properties") or {}), **added(exchange, name), "provisioningState": "Succeeded"}
         system = {**created(author, exchange.now), **modified(author, exchange.now)}
         document = {"body": {**sent, "properties": properties}, "systemData": system, "keys": [_key(), _key()]}
-        exchange.service.store.put(collection(holder), name, document, exchange.now)
-        return ok(render(holder, name, document))
+        exchange.service.store.put(collection(owner), name, document, exchange.now)
+        return ok(render(owner, name, document))
 
     @route("DELETE", f"{{workspace}}/{segment}/{{name}}")
     def delete(exchange: Exchange, name: str) -> Reply:
@@ -117,28 +117,28 @@ _TEMPLATES = (
 )
 
 
-def _template(holder: Holder, key: str, document: Document) -> dict[str, Any]:
+def _template(owner: Owner, key: str, document: Document) -> dict[str, Any]:
     name, _, version = key.partition(":")
     own = {"name": name, "version": version}
-    return {**document, **own, "id": f"{holder.asset_id}/deploymenttemplates/{name}/versions/{version}"}
+    return {**document, **own, "id": f"{owner.asset_id}/deploymenttemplates/{name}/versions/{version}"}
 
 
 @route("POST", f"{_TEMPLATES}/{{name}}/versions/{{version}}")
 def put_template(exchange: Exchange, name: str, version: str) -> Reply:
     """Create or change a registry's template of deployments."""
-    holder, key, sent = exchange.workspace, f"{name}:{version}", exchange.json()
-    exchange.service.store.put(f"{holder.key}/deploymenttemplates", key, sent, exchange.now)
-    return ok(_template(holder, key, sent))
+    owner, key, sent = exchange.workspace, f"{name}:{version}", exchange.json()
+    exchange.service.store.put(f"{owner.key}/deploymenttemplates", key, sent, exchange.now)
+    return ok(_template(owner, key, sent))
 
 
 @route("GET", f"{_TEMPLATES}/{{name}}/versions/{{version}}")
 def get_template(exchange: Exchange, name: str, version: str) -> Reply:
     """Return one template of deployments."""
-    holder, key = exchange.workspace, f"{name}:{version}"
-    document = exchange.service.store.get(f"{holder.key}/deploymenttemplates", key)
+    owner, key = exchange.workspace, f"{name}:{version}"
+    document = exchange.service.store.get(f"{owner.key}/deploymenttemplates", key)
     if document is None:
         raise provider_error(404, f"Deployment template {key} not found.", code="NotFound")
-    return ok(_template(holder, key, document))
+    return ok(_template(owner, key, document))
 
 
 @route("GET", _TEMPLATES)

@@ -23,7 +23,7 @@ _FAMILIES = {"standardDSv2Family": 100, "standardESv3Family": 100, "standardNCSv
 
 
 def _subscriptions(exchange: Exchange) -> list[str]:
-    return sorted({holder.subscription for holder in exchange.service.holders.all()})
+    return sorted({owner.subscription for owner in exchange.service.owners.all()})
 
 
 def _subscription(exchange: Exchange, subscription: str) -> dict[str, Any]:
@@ -61,17 +61,17 @@ def get_subscription(exchange: Exchange, subscription: str) -> Reply:
 
 def _groups(exchange: Exchange, subscription: str) -> dict[str, dict[str, Any]]:
     """Return the resource groups that hold something, by their names in lower case."""
-    own = (one for one in exchange.service.holders.all() if one.subscription.lower() == subscription.lower())
+    own = (one for one in exchange.service.owners.all() if one.subscription.lower() == subscription.lower())
     return {
-        holder.group.lower(): {
-            "id": f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}",
-            "name": holder.group,
+        owner.group.lower(): {
+            "id": f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}",
+            "name": owner.group,
             "type": "Microsoft.Resources/resourceGroups",
-            "location": holder.location,
+            "location": owner.location,
             "tags": {},
             "properties": {"provisioningState": "Succeeded"},
         }
-        for holder in own
+        for owner in own
     }
 
 

@@ -57,9 +57,9 @@ async def put_deployment(exchange: Exchange, subscription: str, group: str, name
         kind, resource_name = str(own.get("type")), str(own.get("name"))
         if kind == _WORKSPACE:
             place = str(own.get("location") or exchange.service.config.location)
-            holder = await create_workspace(exchange.service, subscription, group, resource_name, location=place)
-            apply_changes(exchange.service, holder, own)
-            made.append((kind, resource_name, holder.id))
+            owner = await create_workspace(exchange.service, subscription, group, resource_name, location=place)
+            apply_changes(exchange.service, owner, own)
+            made.append((kind, resource_name, owner.id))
         elif kind.startswith(f"{_WORKSPACE}/"):
             error = error or _missing_workspace(exchange, subscription, group, resource_name.partition("/")[0])
     document = {
@@ -80,7 +80,7 @@ async def put_deployment(exchange: Exchange, subscription: str, group: str, name
 def _missing_workspace(exchange: Exchange, subscription: str, group: str, workspace: str) -> dict[str, Any] | None:
     """Return the error of what a template puts into a workspace that there is not, in the provider's words."""
     identifier = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{PROVIDER}/workspaces/{workspace}"
-    if exchange.service.holders.find(identifier) is not None:
+    if exchange.service.owners.find(identifier) is not None:
         return None
     refusal = provider_error(404, "Workspace not found.", inner=nested("NotFound", "WorkspaceNotFound"))
     message = json.dumps({**refusal.reply.body, "statusCode": 404})

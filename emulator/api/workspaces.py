@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.arm import PROVIDER, Reply
 from ..core.clock import timestamp
-from ..core.holders import Holder, new_holder
+from ..core.owners import Owner, new_owner
 from ..core.service import Service
 from ..core.versions import FIRST, visible
 from ..wire.exchange import Exchange
@@ -20,24 +20,24 @@ from .datastores import collection as datastore_collection
 from .operations import begin
 
 
-def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> dict[str, Any]:
+def render(owner: Owner, account: str, tenant: str, *, hierarchical: bool) -> dict[str, Any]:
     """Return a workspace's body (recorded_shapes/workspace.json)."""
-    group = f"/subscriptions/{holder.subscription}/resourceGroups/{holder.group}/providers"
-    created = timestamp(holder.created, "Z").replace("Z", "0Z")
-    author = {"createdBy": holder.created_by, "createdByType": holder.created_by_kind}
+    group = f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}/providers"
+    created = timestamp(owner.created, "Z").replace("Z", "0Z")
+    author = {"createdBy": owner.created_by, "createdByType": owner.created_by_kind}
     return {
-        "id": holder.id,
-        "name": holder.name,
-        "type": holder.type,
-        "location": holder.location,
+        "id": owner.id,
+        "name": owner.name,
+        "type": owner.type,
+        "location": owner.location,
         "tags": {},
         "etag": None,
         "properties": {
-            "friendlyName": holder.name,
+            "friendlyName": owner.name,
             "description": "",
             "storageAccount": f"{group}/Microsoft.Storage/storageAccounts/{account}",
             "keyVault": f"{group}/Microsoft.Keyvault/vaults/{account}",
-            "applicationInsights": f"{group}/Microsoft.insights/components/{holder.name}",
+            "applicationInsights": f"{group}/Microsoft.insights/components/{owner.name}",
             "hbiWorkspace": False,
             "tenantId": tenant,
             "imageBuildCompute": None,
@@ -54,13 +54,13 @@ def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> 
             "containerRegistry": f"{group}/Microsoft.ContainerRegistry/registries/{account}",
             "creationTime": created,
             "notebookInfo": {
-                "resourceId": hashlib.md5(holder.guid.encode(), usedforsecurity=False).hexdigest(),
-                "fqdn": f"ml-{holder.name}-{holder.location}-{holder.guid}.{holder.location}.notebooks.azure.net",
+                "resourceId": hashlib.md5(owner.guid.encode(), usedforsecurity=False).hexdigest(),
+                "fqdn": f"ml-{owner.name}-{owner.location}-{owner.guid}.{owner.location}.notebooks.azure.net",
                 "isPrivateLinkEnabled": False,
                 "notebookPreparationError": None,
             },
             "storageHnsEnabled": hierarchical,
-            "workspaceId": holder.guid,
+            "workspaceId": owner.guid,
             "linkedModelInventoryArmId": None,
             "privateLinkCount": 0,
             "publicNetworkAccess": "Enabled",
@@ -71,17 +71,17 @@ def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> 
                 "ipRules": [],
                 "resourceAccessRules": [],
             },
-            "discoveryUrl": f"https://{holder.location}.api.azureml.ms/discovery",
-            "mlFlowTrackingUri": f"azureml://{holder.location}.api.azureml.ms/mlflow/v1.0{holder.id}",
+            "discoveryUrl": f"https://{owner.location}.api.azureml.ms/discovery",
+            "mlFlowTrackingUri": f"azureml://{owner.location}.api.azureml.ms/mlflow/v1.0{owner.id}",
             "serverlessComputeSettings": None,
             "EnableSoftwareBillOfMaterials": False,
-            "sdkTelemetryAppInsightsKey": holder.guid,
+            "sdkTelemetryAppInsightsKey": owner.guid,
             "sasGetterUri": "",
             "enableDataIsolation": False,
             "systemDatastoresAuthMode": "accesskey",
             "enableServiceSideCMKEncryption": False,
         },
-        "identity": {"type": "SystemAssigned", "principalId": holder.guid, "tenantId": tenant},
+        "identity": {"type": "SystemAssigned", "principalId": owner.guid, "tenantId": tenant},
         "kind": "Default",
         "sku": {"name": "Basic", "tier": "Basic"},
         "systemData": {
@@ -93,11 +93,11 @@ def render(holder: Holder, account: str, tenant: str, *, hierarchical: bool) -> 
     }
 
 
-def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
+def _render(exchange: Exchange, owner: Owner) -> dict[str, Any]:
     service = exchange.service
     account, tenant = service.storage.account, service.directory.tenant
-    body = render(holder, account, tenant, hierarchical=service.config.hierarchical)
-    changes = service.store.get("workspacechanges", holder.key)
+    body = render(owner, account, tenant, hierarchical=service.config.hierarchical)
+    changes = service.store.get("workspacechanges", owner.key)
     if changes is not None:
         body["tags"] = changes["tags"] or {}
         for key, value in changes["properties"].items():
@@ -113,29 +113,27 @@ def _render(exchange: Exchange, holder: Holder) -> dict[str, Any]:
 
 async def create_workspace(
     service: Service, subscription: str, group: str, name: str, *, location: str | None = None
-) -> Holder:
+) -> Owner:
     """Create a workspace with its datastores and their containers; one that exists is left alone."""
-    holder = new_holder(
+    owner = new_owner(
         subscription=subscription,
         group=group,
         name=name,
         now=service.clock.now(),
         location=location or service.config.location,
     )
-    known = service.holders.find(holder.id)
+    known = service.owners.find(owner.id)
     if known is not None:
         return known
-    for container in (holder.container, holder.artifact_container):
+    for container in (owner.container, owner.artifact_container):
         await asyncio.to_thread(service.storage.create_container, container)
-    service.holders.add(holder)
+    service.owners.add(owner)
     authored = bool(service.turns.take("built-in datastores"))
-    for datastore, document in reversed(built_in(holder, service.config.account, authored=authored).items()):
-        service.store.put(datastore_collection(holder), datastore, document)  # lists have known them for long
+    for datastore, document in reversed(built_in(owner, service.config.account, authored=authored).items()):
+        service.store.put(datastore_collection(owner), datastore, document)  # lists have known them for long
     if service.config.refuse_secrets and service.turns.take("secrets"):
-        service.store.update(
-            datastore_collection(holder), DEFAULT, lambda default: default.update(refuses_secrets=True)
-        )
-    return holder
+        service.store.update(datastore_collection(owner), DEFAULT, lambda default: default.update(refuses_secrets=True))
+    return owner
 
 
 @route("GET", "{workspace}")
@@ -158,9 +156,9 @@ _OWN = {"provisionNetworkNow", "allowRecoverSoftDeletedWorkspace", "existingWork
 """What is sent and not given back: `encryption` says nothing where there is no key of the customer's."""
 
 
-def apply_changes(service: Service, holder: Holder, sent: dict[str, Any]) -> None:
+def apply_changes(service: Service, owner: Owner, sent: dict[str, Any]) -> None:
     """Remember what was said of a workspace; what is null stays as it is."""
-    known = service.store.get("workspacechanges", holder.key) or {"properties": {}}
+    known = service.store.get("workspacechanges", owner.key) or {"properties": {}}
     known["tags"] = sent.get("tags") or known.get("tags")
     known["kind"] = _KINDS.get(str(sent.get("kind")).lower(), known.get("kind"))
     known["identity"] = {key: value for key, value in (sent.get("identity") or {}).items() if key == "type" and value}
@@ -172,7 +170,7 @@ def apply_changes(service: Service, holder: Holder, sent: dict[str, Any]) -> Non
         rules = {**(before.get("outboundRules") or {}), **(network.get("outboundRules") or {})}
         shown = {key: value for key, value in network.items() if value is not None}
         known["properties"]["managedNetwork"] = {**NETWORK, **before, **shown, "outboundRules": rules}
-    service.store.put("workspacechanges", holder.key, known)
+    service.store.put("workspacechanges", owner.key, known)
 
 
 _KINDS = {"default": "Default", "hub": "Hub", "project": "Project", "featurestore": "FeatureStore"}
@@ -188,7 +186,7 @@ NETWORK = {
 def delete_workspace(exchange: Exchange) -> Reply:
     """Delete a workspace and all that is in it."""
     url = begin(exchange, "workspaceOperationsStatus", str(uuid.uuid4()), seconds=_seconds(exchange), signed=False)
-    exchange.service.holders.remove(exchange.workspace)
+    exchange.service.owners.remove(exchange.workspace)
     return Reply(202, headers={"Azure-AsyncOperation": url})
 
 
@@ -236,9 +234,9 @@ def list_workspaces(exchange: Exchange, subscription: str, group: str | None = N
     return ok(
         {
             "value": [
-                _render(exchange, holder)
-                for holder in service.holders.all()
-                if holder.segment == "workspaces" and holder.key.startswith(scope.lower())
+                _render(exchange, owner)
+                for owner in service.owners.all()
+                if owner.segment == "workspaces" and owner.key.startswith(scope.lower())
             ]
         }
     )

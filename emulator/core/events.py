@@ -18,7 +18,7 @@ from typing import Any
 
 from .background import Background
 from .clock import timestamp
-from .holders import Holder
+from .owners import Owner
 from .storage import Storage
 from .store import Document, Store
 
@@ -64,7 +64,7 @@ class Events:
         document = asdict(subscription)
         self._store.put("eventsubscriptions", json.dumps(document, sort_keys=True), document)
 
-    def model_registered(self, holder: Holder, name: str, version: str, properties: Document, now: float) -> None:
+    def model_registered(self, owner: Owner, name: str, version: str, properties: Document, now: float) -> None:
         """Tell that a model version was registered."""
         data = {
             "modelName": name,
@@ -72,12 +72,12 @@ class Events:
             "modelTags": properties["tags"],
             "modelProperties": properties["properties"],
         }
-        self._send(holder, "ModelRegistered", f"models/{name}:{version}", data, now, pascal=True)
+        self._send(owner, "ModelRegistered", f"models/{name}:{version}", data, now, pascal=True)
 
-    def run_moved(self, holder: Holder, name: str, job: Document, now: float) -> None:
+    def run_moved(self, owner: Owner, name: str, job: Document, now: float) -> None:
         """Tell that a run has a new status, and when that is Completed also that it is completed."""
         properties = job["properties"]
-        experiment = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{holder.id}/{properties['experimentName']}"))
+        experiment = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{owner.id}/{properties['experimentName']}"))
         data = {
             "experimentId": experiment,
             "experimentName": properties["experimentName"],
@@ -87,18 +87,18 @@ class Events:
             "runProperties": properties["properties"],
         }
         subject = f"experiments/{experiment}/runs/{name}"
-        self._send(holder, "RunStatusChanged", subject, {**data, "runStatus": job["status"]}, now)
+        self._send(owner, "RunStatusChanged", subject, {**data, "runStatus": job["status"]}, now)
         if job["status"] == "Completed":
-            self._send(holder, "RunCompleted", subject, data, now)
+            self._send(owner, "RunCompleted", subject, data, now)
 
     def _send(
-        self, holder: Holder, kind: str, subject: str, data: dict[str, Any], now: float, *, pascal: bool = False
+        self, owner: Owner, kind: str, subject: str, data: dict[str, Any], now: float, *, pascal: bool = False
     ) -> None:
         kind = f"Microsoft.MachineLearningServices.{kind}"
         for subscription in self._subscriptions:
-            if subscription.workspace != holder.key or (subscription.types and kind not in subscription.types):
+            if subscription.workspace != owner.key or (subscription.types and kind not in subscription.types):
                 continue
-            text = write(subscription, holder, kind, subject, data, now, pascal=pascal)
+            text = write(subscription, owner, kind, subject, data, now, pascal=pascal)
             copies = 2 if self._chance.random() < subscription.duplicate else 1
             for _ in range(copies):
                 self._errands.run(partial(self._storage.send_message, subscription.queue, text), subscription.delay)
@@ -106,7 +106,7 @@ class Events:
 
 def write(
     subscription: Subscription,
-    holder: Holder,
+    owner: Owner,
     kind: str,
     subject: str,
     data: dict[str, Any],
@@ -120,10 +120,10 @@ def write(
     common = {"subject": subject, "id": str(uuid.uuid4()), "data": data}
     event: dict[str, Any]
     if subscription.envelope == "CloudEventSchemaV1_0":
-        event = {"source": holder.id, **common, "type": kind, "time": timestamp(now, "Z"), "specversion": "1.0"}
+        event = {"source": owner.id, **common, "type": kind, "time": timestamp(now, "Z"), "specversion": "1.0"}
     else:
         event = {
-            "topic": holder.id,
+            "topic": owner.id,
             **common,
             "eventType": kind,
             "eventTime": timestamp(now, "Z"),

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from ..processes.config import Config
 from .arm import MANAGEMENT, PROVIDER, gateway_error, provider_error
-from .holders import Holder
+from .owners import Owner
 from .store import Store
 
 _COLLECTION = "operations"
@@ -26,7 +26,7 @@ class Operations:
 
     def begin(
         self,
-        holder: Holder,
+        owner: Owner,
         kind: str,
         identifier: str,
         *,
@@ -41,7 +41,7 @@ class Operations:
 
         Since 2024 ARM signs such URLs, which makes them some 3 kB long; they only work as they were handed out.
         """
-        path = f"/subscriptions/{holder.subscription}/providers/{PROVIDER}/locations/{holder.location}/{kind}"
+        path = f"/subscriptions/{owner.subscription}/providers/{PROVIDER}/locations/{owner.location}/{kind}"
         document = {"start": now, "due": now + seconds, "status": status, "path": path, "error": error, "polls": 0}
         self._store.put(_COLLECTION, identifier, {**document, "signed": signed}, now)
         return self.url(path, identifier, now=now, api_version=api_version, signed=signed)

@@ -1,4 +1,4 @@
-"""What holds assets: workspaces and registries, and what a path means by one."""
+"""What owns assets and all else: workspaces and registries, and what a path means by one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ REGION = "westeurope"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """What holds assets: a workspace, or a registry (which has no workspace's jobs, computes and so on)."""
+class Owner:
+    """A workspace, or a registry (which has no jobs, computes and so on)."""
 
     subscription: str
     group: str
@@ -59,38 +59,38 @@ class Holder:
         return "azureml"
 
 
-class Holders:
+class Owners:
     """All workspaces and registries, kept at hand because every call looks one up."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known = {entry.name: Holder(**entry.document) for entry in store.entries("holders", newest_first=False)}
+        self._known = {entry.name: Owner(**entry.document) for entry in store.entries("owners", newest_first=False)}
 
-    def add(self, holder: Holder) -> Holder:
+    def add(self, owner: Owner) -> Owner:
         """Create a workspace or registry."""
-        self._known[holder.key] = holder
-        self._store.put("holders", holder.key, asdict(holder), holder.created)
-        return holder
+        self._known[owner.key] = owner
+        self._store.put("owners", owner.key, asdict(owner), owner.created)
+        return owner
 
-    def remove(self, holder: Holder) -> None:
+    def remove(self, owner: Owner) -> None:
         """Delete a workspace and all that is in it."""
-        del self._known[holder.key]
-        self._store.delete("holders", holder.key)
-        self._store.delete_below(holder.key)
+        del self._known[owner.key]
+        self._store.delete("owners", owner.key)
+        self._store.delete_below(owner.key)
 
-    def find(self, path: str) -> Holder | None:
+    def find(self, path: str) -> Owner | None:
         """Return the one with this ARM id, or None."""
         return self._known.get(path.lower())
 
-    def all(self) -> list[Holder]:
+    def all(self) -> list[Owner]:
         """Return all, oldest first."""
         return list(self._known.values())
 
-    def require(self, path: str, whole_path: str, method: str) -> Holder:
+    def require(self, path: str, whole_path: str, method: str) -> Owner:
         """Return the one with this ARM id, or answer as ARM's gateway does when it or a parent is missing."""
-        holder = self.find(path)
-        if holder is not None:
-            return holder
+        owner = self.find(path)
+        if owner is not None:
+            return owner
         _, _, subscription, _, group, _, _, segment, name = path.split("/")[:9]
         if not any(known.subscription.lower() == subscription.lower() for known in self._known.values()):
             raise gateway_error(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
@@ -114,7 +114,7 @@ class Holders:
         )
 
 
-def new_holder(
+def new_owner(
     *,
     subscription: str,
     group: str,
@@ -123,6 +123,6 @@ def new_holder(
     location: str = REGION,
     created_by: str = "Emulator",
     segment: str = "workspaces",
-) -> Holder:
+) -> Owner:
     """Make up a workspace or registry with a guid of its own."""
-    return Holder(subscription, group, name, str(uuid.uuid4()), location, now, created_by, "User", segment)
+    return Owner(subscription, group, name, str(uuid.uuid4()), location, now, created_by, "User", segment)

@@ -11,9 +11,9 @@ from .clock import Clock
 from .directory import Directory
 from .events import Events
 from .faults import Faults
-from .holders import Holders
 from .job_progress import Runner
 from .operations import Operations
+from .owners import Owners
 from .storage import Endpoints, Storage
 from .store import Store
 from .throttle import Throttle
@@ -29,7 +29,7 @@ class Service:
         self.config = config
         self.store = Store(config.root / "state.sqlite")
         self.clock = Clock(config.clock_rate, (self.store.get("settings", "clock") or {"ahead": 0.0})["ahead"])
-        self.holders = Holders(self.store)
+        self.owners = Owners(self.store)
         self.directory = Directory(self.store, config.tenant_id, config.signing_key)
         self.storage = Storage(
             config.account,

@@ -13,7 +13,7 @@ from .exchange import Exchange
 from .routing import ROUTES
 
 _PROVIDER_PREFIX = "/subscriptions/"
-_HOLDER_SEGMENTS = 9
+_OWNER_SEGMENTS = 9
 
 
 async def dispatch(exchange: Exchange, call: Call) -> Reply:
@@ -100,9 +100,9 @@ def _place(exchange: Exchange, names: dict[str, str]) -> dict[str, str]:
         path = exchange.path
         start = path.lower().index(_PROVIDER_PREFIX)
         whole = path[start:]
-        own = "/".join(whole.split("/")[:_HOLDER_SEGMENTS])
+        own = "/".join(whole.split("/")[:_OWNER_SEGMENTS])
         try:
-            exchange.holder = exchange.service.holders.require(own, whole, exchange.method)
+            exchange.owner = exchange.service.owners.require(own, whole, exchange.method)
         except ServiceError as error:
             raise _no_workspace(exchange, error) from None
     return {name: value for name, value in names.items() if not name.endswith("_")}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..core.arm import Author, invalid
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.service import Service
 
 
@@ -27,17 +27,17 @@ class Exchange:
     author: Author
     principal: str
     now: float
-    holder: Holder | None = None
+    owner: Owner | None = None
     draws: str | None = None
     """The bucket of limits that the call draws from, where it is not that of its method."""
     operation_error: dict[str, str] | None = None
     """What the long-running operation that the call begins is to end with, if it is to fail."""
 
     @property
-    def workspace(self) -> Holder:
+    def workspace(self) -> Owner:
         """The workspace (or registry) that the path names."""
-        assert self.holder is not None
-        return self.holder
+        assert self.owner is not None
+        return self.owner
 
     @property
     def api_version(self) -> str:

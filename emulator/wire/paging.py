@@ -15,13 +15,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..core.arm import Reply, provider_error
-from ..core.holders import Holder
+from ..core.owners import Owner
 from ..core.store import Document, Entry
 from .exchange import Exchange
 from .routing import ok
 
 Wanted = Callable[[str, Document], bool]
-Render = Callable[[Holder, str, Document], dict[str, Any]]
+Render = Callable[[Owner, str, Document], dict[str, Any]]
 
 _ORDERS = {"createdtime": "createdAt", "modifiedtime": "lastModifiedAt"}
 

@@ -69,11 +69,11 @@ async def check_connection(
         yield await _finding("event queue", lambda: _peek(connection, url))
 
 
-async def _finding(subject: str, look: Callable[[], Awaitable[str]]) -> Finding:
+async def _finding(subject: str, check: Callable[[], Awaitable[str]]) -> Finding:
     from azure.core.exceptions import AzureError, HttpResponseError
 
     try:
-        return Finding(subject, "works", await look())
+        return Finding(subject, "works", await check())
     except AzureMachineLearningError as error:
         return Finding(subject, "fails", str(error))
     except HttpResponseError as error:

@@ -38,7 +38,7 @@ _TYPES = {
     "triton_model": "TritonModel",
 }
 _LOOK_SECONDS = 30.0  # for a job whose answer was lost: lists lag behind
-_PAUSE = 2.0  # seconds between two looks
+_PAUSE = 2.0  # seconds between two checks
 _RECENT = 200  # how many of the workspace's newest jobs are looked through
 _SKEW = timedelta(seconds=5)  # by which the service's clock may be behind ours
 

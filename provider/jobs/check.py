@@ -1,4 +1,4 @@
-"""One look at a job that somebody waits for: sensors look from a worker, triggers in a loop."""
+"""One check of a job that somebody waits for: sensors check from a worker, triggers in a loop."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Log(Protocol):
         """Show more of it, for one request a job."""
 
     def end(self) -> None:
-        """Take note that the job has ended: what is there after one more look is all that there will be."""
+        """Take note that the job has ended: what is there after one more read is all that there will be."""
 
 
 class JobLog:
@@ -79,7 +79,7 @@ class JobLog:
         return len(self._urls)
 
     def end(self) -> None:
-        """Read what is there after one more look, and no more."""
+        """Read what is there after one more read, and no more."""
         if not self._ended:
             self._ended = True
             self._turns.clear()
@@ -98,7 +98,7 @@ class JobLog:
                 await self._read_next()
                 self._refused = self._missed = 0
             else:
-                await self._look()
+                await self._read_new()
         except TransientError:
             raise
         except NotFoundError as error:  # run history or storage does not have it yet
@@ -112,7 +112,7 @@ class JobLog:
                 self.done = True
                 log.warning("The log is not shown here: %s It is at %s", error, self._showing.link)
 
-    async def _look(self) -> None:
+    async def _read_new(self) -> None:
         files = await self._showing.client.history.log_files(self._name)
         names = own_logs(files, all_nodes=self._showing.all_nodes)
         # What was begun is read to its end, also if another name is the better one meanwhile.
@@ -200,7 +200,7 @@ class PipelineLog:
         return 2 * (1 + max(part.files for part in (self._own, *self._parts.values())))
 
     def end(self) -> None:
-        """Read what is there after one more look, and no more."""
+        """Read what is there after one more read, and no more."""
         self._ended = True
         self._own.end()
 
@@ -301,7 +301,7 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def show_once(found: Log) -> None:
-    """Show what there is at the moment: for one who looks now and then, and keeps nothing in between."""
+    """Show what there is at the moment: for a caller that checks now and then, and keeps nothing in between."""
     try:
         async with asyncio.timeout(_REST_SECONDS):
             steps = 0

@@ -38,9 +38,9 @@ class TaskLog:
 
     async def keep(self, shown: dict[str, Any]) -> None:
         """Keep how far it was shown."""
-        self.keep_told(shown)
+        self.keep_shown(shown)
 
-    def keep_told(self, shown: dict[str, Any] | None) -> None:
+    def keep_shown(self, shown: dict[str, Any] | None) -> None:
         """Keep how far a trigger has shown it, if it has."""
         if shown:
             self.task_run.remember(**{_KEY: shown})

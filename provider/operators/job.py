@@ -98,7 +98,7 @@ class JobOperator(WaitingOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Finish after the trigger fired; asset events are written here, where Airflow takes them."""
-        self._log(context, "").keep_told(event.get("shown"))
+        self._log(context, "").keep_shown(event.get("shown"))
         return super().execute_complete(context, event)
 
     def _show_rest_of_log(self, context: Context, name: str) -> None:

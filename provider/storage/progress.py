@@ -23,7 +23,7 @@ class Progress:
 
     def __init__(self, verb: str, files: int, size: int, log: Logger) -> None:
         self._verb, self._files, self._size, self._log = verb, files, size, log
-        self._began = self._told = time.monotonic()
+        self._began = self._logged = time.monotonic()
         self._pause = _FIRST_PAUSE
         self.done_files = self.done = 0
         self.reused_files = self.reused = 0
@@ -40,8 +40,8 @@ class Progress:
             self.reused += size
             self.reused_files += files
         now = time.monotonic()
-        if now - self._told >= self._pause:
-            self._told, self._pause = now, min(self._pause * 1.5, _LONGEST_PAUSE)
+        if now - self._logged >= self._pause:
+            self._logged, self._pause = now, min(self._pause * 1.5, _LONGEST_PAUSE)
             self._log.info("%s", self.line(now))
 
     def line(self, now: float) -> str:

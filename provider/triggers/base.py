@@ -61,7 +61,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     @property
     def hook(self) -> AzureMachineLearningHook:
-        """The hook for what is looked at."""
+        """The hook for what is waited for."""
         return AzureMachineLearningHook(self.conn_id)
 
     @property
@@ -80,7 +80,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     @abstractmethod
     def question(self) -> Question:
-        """Return what is waited for, and how a list would tell of it."""
+        """Return what is waited for, and which list may show that it is there."""
 
     @abstractmethod
     async def check(self, client: WorkspaceClient) -> Any:
@@ -117,34 +117,36 @@ class AzureMachineLearningTrigger(BaseTrigger):
         async with plan_of_waits(connection) as plan, self._beside(plan.logs):
             seen, question = Sightings(self.what), self.question()
 
-            def tells(item: dict[str, Any] | None) -> bool:
-                if not (told := question.tells(item)):  # else a check follows
+            def calls_for_check(item: dict[str, Any] | None) -> bool:
+                if not (wanted := question.calls_for_check(item)):  # else a check follows
                     seen.see(self.seen_in(item))
-                return told
+                return wanted
 
-            looks = plan.wait(
-                replace(question, tells=tells), self._noting(plan.client, seen), interval=self.poll_interval
+            checks = plan.wait(
+                replace(question, calls_for_check=calls_for_check),
+                self._noting(plan.client, seen),
+                interval=self.poll_interval,
             )
-            return await self._in_time(looks, seen)
+            return await self._in_time(checks, seen)
 
     def _beside(self, client: WorkspaceClient) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
         """Do something else while it waits."""
         return contextlib.nullcontext()
 
-    def _told_beside(self) -> dict[str, Any]:
-        """Return what the event holds besides."""
+    def _event_details(self) -> dict[str, Any]:
+        """Return more members of the event."""
         return {}
 
-    async def _in_time(self, looks: Awaitable[_T], seen: Sightings) -> _T:
+    async def _in_time(self, checks: Awaitable[_T], seen: Sightings) -> _T:
         log.info("Waiting for %s, checking every %g s.", self.what, self.poll_interval)
-        telling = _Telling(seen)
+        reminder = _Reminder(seen)
         try:
             async with asyncio.timeout(self._seconds_left()):
-                return await looks
+                return await checks
         except TimeoutError:
             raise errors.WaitTimeoutError(str(seen)) from None
         finally:
-            telling.end()
+            reminder.end()
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
@@ -162,12 +164,12 @@ class AzureMachineLearningTrigger(BaseTrigger):
             event = {"status": "error", "error": type(error).__name__, "message": str(error), "facts": vars(error)}
         else:
             event = {"status": "success", "found": found}
-        event |= self._told_beside()
+        event |= self._event_details()
         await asyncio.sleep(max(0.0, settled - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
 
-class _Telling:
+class _Reminder:
     """
     Says in the log, ever more rarely, that a wait goes on. A timer, as a triggerer has thousands of waits.
 
@@ -176,12 +178,12 @@ class _Telling:
 
     def __init__(self, seen: Sightings) -> None:
         self._seen, self._pause = seen, FIRST_PAUSE
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self._tell)
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._remind)
 
-    def _tell(self) -> None:
+    def _remind(self) -> None:
         log.info("%s", self._seen)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self._tell)
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._remind)
 
     def end(self) -> None:
         """Say no more."""

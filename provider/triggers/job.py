@@ -74,7 +74,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         return self._seen.status
 
     def seen_in(self, item: dict[str, Any] | None) -> str:
-        """Return the job's status as a list tells it."""
+        """Return the job's status as a list shows it."""
         return str(((item or {}).get("properties") or {}).get("status") or self.seen)
 
     def question(self) -> Question:
@@ -86,7 +86,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         return Question(
             Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag)),
             self.job_name,
-            tells=lambda item: (
+            calls_for_check=lambda item: (
                 item is None
                 or job_outcome((item.get("properties") or {}).get("status") or "") is not JobOutcome.RUNNING
             ),
@@ -132,7 +132,7 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
             except Exception as error:  # noqa: BLE001 - Airflow's own
                 self.log.warning("How far the job's log was shown could not be kept: %s", type(error).__name__)
 
-    def _told_beside(self) -> dict[str, Any]:
+    def _event_details(self) -> dict[str, Any]:
         return {"shown": self.log_wanted["shown"]} if self.log_wanted else {}
 
     async def on_kill(self) -> None:

@@ -24,7 +24,7 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         ``["onlineEndpoints", "fraud", "deployments", "blue"]``.
     :param state: ``Succeeded`` (provisioned), ``Deleted``, or an instance's ``Running`` or ``Stopped``.
     :param not_before: do not check before this time, in seconds since the epoch; None: at once.
-    :param operation: URL of the operation that is to bring it there; None: look at the resource alone. It works for
+    :param operation: URL of the operation that is to bring it there; None: check the resource alone. It works for
         whoever may act in the workspace, and for nobody else.
     """
 
@@ -59,18 +59,18 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         return self._seen.last
 
     def seen_in(self, item: dict[str, Any] | None) -> str:
-        """Return its state as a list tells it."""
+        """Return its state as a list shows it."""
         return ", ".join(self._resource().standing(item)) if item else self.seen
 
     def question(self) -> Question:
-        """Return what is waited for; a list of computes, endpoints or deployments tells their states."""
+        """Return what is waited for; a list of computes, endpoints or deployments shows their states."""
         from ..waiting.plan import Listing, Question
 
         resource = self._resource()
         return Question(
             Listing(tuple(self.path[:-1]), resource.list_params),
             self.path[-1],
-            tells=lambda item: item is None or resource.may_be(item, self.state),
+            calls_for_check=lambda item: item is None or resource.may_be(item, self.state),
         )
 
     async def check(self, client: WorkspaceClient) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
 
     @property
     def hook(self) -> AzureMachineLearningHook:
-        """The hook for what is looked at."""
+        """The hook for what is waited for."""
         return AzureMachineLearningHook(self.conn_id, workspace=Registry(self.registry) if self.registry else None)
 
     @property
@@ -52,13 +52,13 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         return self._saw
 
     def question(self) -> Question:
-        """Return what is waited for; the list of all models, or all data assets, tells each one's latest version."""
+        """Return what is waited for; the list of all models, or all data assets, shows each one's latest version."""
         from ..waiting.plan import Listing, Question
 
         listing = Listing((Kind(self.wanted["kind"]).collection,), (("listViewType", "ActiveOnly"),))
-        return Question(listing, self.wanted["name"], tells=self._tells)
+        return Question(listing, self.wanted["name"], calls_for_check=self._calls_for_check)
 
-    def _tells(self, item: dict[str, Any] | None) -> bool:
+    def _calls_for_check(self, item: dict[str, Any] | None) -> bool:
         self._mark = _ABSENT if item is None else _mark(item)
         return self._mark != self._known
 
@@ -69,7 +69,7 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         mark, wanted = self._mark, NewVersions(**self.wanted)
         newest, new = await wanted.examine(client)
         # What the list says is worth something only if it agrees with what there is. New versions without the tags may
-        # get them later, of which no list tells.
+        # get them later, which no list shows.
         latest = newest.version if newest else None
         self._known = mark if mark is not None and mark[0] == latest and not new else None
         self._saw = sight(newest, new)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class AzureMachineLearningExperimentWatchTrigger(AzureMachineLearningWatchTrigger):
     """
-    Tells of each job of an experiment once, when it has reached one of the final states that are asked for.
+    Announces each job of an experiment once, when it has reached one of the final states that are asked for.
 
     :param statuses: the final states, e.g. ``["Completed"]``.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class AzureMachineLearningVersionWatchTrigger(AzureMachineLearningWatchTrigger):
-    """Tells of each version of a model or data asset once, when it first matches."""
+    """Announces each version of a model or data asset once, when it first matches."""
 
     def _watcher(self, memory: Memory) -> Watcher:
         from ..watching.version_watcher import VersionWatcher

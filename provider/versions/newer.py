@@ -1,4 +1,4 @@
-"""Which versions are new to somebody who waits for them. One look; the loops around it are elsewhere."""
+"""Which versions are new to somebody who waits for them. One check; the loops around it are elsewhere."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class NewVersions:
                 ) from None
             return cls(**fields, above=int(version))
 
-    async def look(self, client: WorkspaceClient) -> list[AssetVersion]:
+    async def check(self, client: WorkspaceClient) -> list[AssetVersion]:
         """Return the new versions that there are, oldest first. A name that does not exist has none."""
         return self.matching((await self.examine(client))[1])
 

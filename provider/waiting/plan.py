@@ -1,8 +1,9 @@
 """
-All waits of one workspace in a triggerer: who is looked for when, in as few reads as are needed.
+All waits of one workspace in a triggerer: which of them check when, in as few reads as are needed.
 
-A trigger asks for a turn, looks, and comes back if there is nothing yet. Whose turn it is, the plan decides, from lists
-where one answers for many (``rounds.py``). The look itself is always an exact read, of the thing and not of a list.
+A trigger waits for its turn, checks, and waits for the next turn if there is nothing yet. The plan decides whose turn
+it is, from lists where one answers for many (``rounds.py``). The check itself is always an exact read, of the thing
+and not of a list.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
-_LOOKS_AT_ONCE = 16
+_CHECKS_AT_ONCE = 16
 _WOKEN_AT_ONCE = 200  # waits for one and the same thing, so that the event loop has time for others in between
 _PAGE_TRIES = 4
 _MOST_BACKOFF = 8  # intervals
@@ -40,7 +41,7 @@ _MOST_BACKOFF = 8  # intervals
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
-    A list that may tell of many things at once.
+    A list that may answer for many things at once.
 
     :param path: below the workspace: ``("computes",)``, ``("onlineEndpoints", "fraud", "deployments")``.
     :param params: query parameters, as pairs.
@@ -55,15 +56,15 @@ class Question:
     """
     What somebody waits for.
 
-    :param listing: the list that may tell of it.
+    :param listing: the list that may show it.
     :param name: its name there.
-    :param tells: whether an item of the list about it calls for a look, or None: that a whole list does not mention it.
-        Where a list can say less than a look would, it has to say yes.
+    :param calls_for_check: whether an item of the list is a reason to check now. It gets the item about this name, or
+        None when the whole list does not mention it. Where a list can say less than a check would, it has to say yes.
     """
 
     listing: Listing
     name: str
-    tells: Callable[[dict[str, Any] | None], bool]
+    calls_for_check: Callable[[dict[str, Any] | None], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -75,15 +76,15 @@ class _Wait:
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """A subject, those who wait for it, and how far its look is."""
+    """A subject, those who wait for it, and how far its check is."""
 
     subject: Subject
     roster: Roster
     waits: list[_Wait] = field(default_factory=list)
-    looking: int = 0
-    told: bool = False
-    checks: bool = False  # it is read although a list has just called it unchanged
-    held_until: float = -math.inf  # the service was busy: a list's word is no reason to ask it sooner
+    checking: int = 0  # waits that check it now
+    is_listed: bool = False  # a list was the reason to check it
+    is_spot_check: bool = False  # it is read although a list has just called it unchanged
+    held_until: float = -math.inf  # the service was busy: whatever a list says, it is not asked sooner
 
 
 class Plan:
@@ -108,7 +109,7 @@ class Plan:
         self._places: dict[tuple[Listing, str], _Place] = {}
         self._ready: list[tuple[float, int, _Place]] = []
         self._number = itertools.count()
-        self._looking = 0
+        self._checking = 0
         self._waits = 0
         self._reading: dict[Listing, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -129,14 +130,14 @@ class Plan:
         # In a context of its own: what Airflow keeps there to tell triggers' logs apart belongs to one trigger.
         return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
 
-    async def wait(self, question: Question, look: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
+    async def wait(self, question: Question, check: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
         """
-        Look, each time that it is this wait's turn, until there is something.
+        Check, each time that it is this wait's turn, until there is something.
 
-        :param look: an exact look; returns None as long as there is nothing.
-        :param interval: seconds between two looks at most, as far as the budget of reads allows; the first comes after
-            one interval, as the waiter has just looked.
-        :raises Exception: what ``look`` raises, except TransientError, which is logged and waited out.
+        :param check: reads the thing itself; returns None as long as there is nothing.
+        :param interval: seconds between two checks at most, as far as the budget of reads allows; the first comes after
+            one interval, as the waiter has just checked.
+        :raises Exception: what ``check`` raises, except TransientError, which is logged and waited out.
         """
         failures = 0
         with self._enrolled(question, interval) as (place, wait):
@@ -144,14 +145,14 @@ class Plan:
                 await self._turn(place, wait)
                 pause, found, failed = interval, None, False
                 try:
-                    found = await look()
+                    found = await check()
                     failures = 0
                 except TransientError as error:
                     failures, failed = failures + 1, True
                     pause = max(interval * min(2 ** (failures - 1), _MOST_BACKOFF), error.retry_after or 0)
                     log.warning("%s Trying again in %.0f s.", error, pause)
                 finally:
-                    self._looked(place, pause, found=found is not None, failed=failed)
+                    self._checked(place, pause, found=found is not None, failed=failed)
                 if found is not None:
                     return found
 
@@ -182,22 +183,22 @@ class Plan:
             await wait.turn
         except asyncio.CancelledError:
             if wait.turn.done() and not wait.turn.cancelled():
-                self._looked(place, 0.0, found=False, failed=False)
+                self._checked(place, 0.0, found=False, failed=False)
             raise
         finally:
             wait.turn = None
 
-    def _looked(self, place: _Place, pause: float, *, found: bool, failed: bool) -> None:
-        """Take note of the end of one wait's look; the subject's look ends with the last of them."""
+    def _checked(self, place: _Place, pause: float, *, found: bool, failed: bool) -> None:
+        """Take note that one wait has checked; the subject's check ends with the last of them."""
         now = self._now()
         if failed:
             place.held_until = max(place.held_until, now + pause)
-        if found and place.checks and not place.told:
+        if found and place.is_spot_check and not place.is_listed:
             place.roster.contradicted()
-        place.looking -= 1
-        if place.looking == 0:
-            self._looking -= 1
-            place.told = place.checks = place.subject.busy = False
+        place.checking -= 1
+        if place.checking == 0:
+            self._checking -= 1
+            place.is_listed = place.is_spot_check = place.subject.busy = False
             if not failed:
                 place.subject.checked = now
             if place.subject.name in place.roster.subjects:
@@ -235,7 +236,7 @@ class Plan:
         quiet = set(map(id, round_.quiet))
         for subject in roster.finish(round_, self._now()):
             if (place := self._places.get((listing, subject.name))) is not None and not subject.busy:
-                self._make_ready(place, checks=id(subject) in quiet)
+                self._make_ready(place, spot_check=id(subject) in quiet)
 
     async def _read(self, listing: Listing, roster: Roster, round_: Round) -> None:
         """Read as much of a list as is worth it; then those whom it did not mention one by one."""
@@ -276,7 +277,7 @@ class Plan:
         """Take note of whom a whole list does not mention."""
         for name in list(round_.due):
             place = self._places.get((listing, name))
-            if place is not None and not sum(wait.question.tells(None) for wait in place.waits):
+            if place is not None and not sum(wait.question.calls_for_check(None) for wait in place.waits):
                 self._mention(place, round_, None)
 
     async def _page(self, listing: Listing, link: str | None) -> dict[str, Any]:
@@ -295,18 +296,18 @@ class Plan:
         round_.mentions(subject)
         if subject.busy or now < place.held_until:
             return
-        if sum(wait.question.tells(item) for wait in place.waits):  # each hears of it, also after the first yes
-            self._make_ready(place, told=True)
+        if sum(wait.question.calls_for_check(item) for wait in place.waits):  # not any(): each logs what it saw
+            self._make_ready(place, listed=True)
         else:
             round_.quiet.append(subject)
             place.roster.expect(subject, now + subject.interval)
 
-    def _make_ready(self, place: _Place, *, told: bool = False, checks: bool = False) -> None:
-        place.told, place.checks, place.subject.busy = told, checks, True
-        heapq.heappush(self._ready, (place.subject.urgency(told=told), next(self._number), place))
+    def _make_ready(self, place: _Place, *, listed: bool = False, spot_check: bool = False) -> None:
+        place.is_listed, place.is_spot_check, place.subject.busy = listed, spot_check, True
+        heapq.heappush(self._ready, (place.subject.urgency(listed=listed), next(self._number), place))
 
     async def _give_turns(self) -> None:
-        while self._ready and self._looking < _LOOKS_AT_ONCE:
+        while self._ready and self._checking < _CHECKS_AT_ONCE:
             _, _, place = heapq.heappop(self._ready)
             turns = [wait.turn for wait in place.waits if wait.turn and not wait.turn.done()]
             if not turns:
@@ -314,9 +315,9 @@ class Plan:
                 if place.subject.name in place.roster.subjects:
                     place.roster.expect(place.subject, self._now() + place.subject.interval)
                 continue
-            place.looking = len(turns)
-            self._looking += 1
-            metrics.count("azureml.waits.looks", why=_why(place), **self._tags)
+            place.checking = len(turns)
+            self._checking += 1
+            metrics.count("azureml.waits.checks", why=_why(place), **self._tags)
             for start in range(0, len(turns), _WOKEN_AT_ONCE):
                 if start:
                     await asyncio.sleep(0)
@@ -324,11 +325,11 @@ class Plan:
                     if not turn.done():
                         turn.set_result(None)
                     else:  # canceled meanwhile
-                        self._looked(place, 0.0, found=False, failed=False)
+                        self._checked(place, 0.0, found=False, failed=False)
 
 
 def _why(place: _Place) -> str:
-    return "told" if place.told else "check" if place.checks else "due"
+    return "listed" if place.is_listed else "spot" if place.is_spot_check else "due"
 
 
 _shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Plan, contextlib.AsyncExitStack, int]] = {}

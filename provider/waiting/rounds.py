@@ -1,7 +1,7 @@
 """
-Which of many waits a round of looking asks about, and whether by a list or one by one. Pure: it is told the time.
+Which of many waits a round of checks is about, and whether by a list or one by one. Pure: callers pass the time.
 
-A list can only make somebody look earlier. What it says is confirmed by a read of the thing itself; what it does not
+A list can only make a check come earlier. What it says is confirmed by a read of the thing itself; what it does not
 mention is read by itself; and what it calls unchanged is read by itself from time to time, more often when that shows
 that the list lags. So nothing rests on a list's order, page size or freshness but the number of reads.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CHECKS_PER_SECOND = 0.2
+SPOT_CHECKS_PER_SECOND = 0.2
 """Reads of things that a list has just called unchanged."""
 
 FEW_PER_SECOND = 0.4
@@ -25,7 +25,7 @@ FEW_PER_SECOND = 0.4
 MOST_PAGES = 500
 """Pages of one list in one round, however much it would save."""
 
-_NEAR = 0.1  # of its interval: a thing that is due so soon is looked at now
+_NEAR = 0.1  # of its interval: a thing that is due so soon is checked now
 _MOST_DOUBT = 10  # doublings
 _ROUNDS_TO_TRUST = 10
 
@@ -36,8 +36,8 @@ class Subject:
     One thing that somebody waits for, however many they are.
 
     :param name: as lists call it.
-    :param interval: seconds between two looks: the shortest that one of its waits asks for.
-    :param due: when to look next.
+    :param interval: seconds between two checks: the shortest that one of its waits asks for.
+    :param due: when to check next.
     :param began: since when it is waited for.
     :param page: the page of the list that mentioned it last; None: none has.
     :param checked: when it was last read by itself.
@@ -52,14 +52,14 @@ class Subject:
     checked: float = 0.0
     busy: bool = False
 
-    def urgency(self, *, told: bool) -> float:
+    def urgency(self, *, listed: bool) -> float:
         """
         Return by when to read it: earliest first when there are more to read than reads are granted.
 
-        What a list tells of goes first. What has been waited for long may wait longer: a tenth of the time so far, up
-        to five intervals. As these are points in time, whatever waits comes first at last.
+        What a list gives reason to check goes first. What has been waited for long may wait longer: a tenth of the time
+        so far, up to five intervals. As these are points in time, whatever waits comes first at last.
         """
-        if told:
+        if listed:
             return self.due - 10 * self.interval
         return self.due + min(0.1 * max(0.0, self.due - self.began), 5 * self.interval)
 
@@ -68,7 +68,7 @@ class Round:
     """
     One round over the subjects of a list.
 
-    :param due: those to look at, by name; the list may mention them, or not.
+    :param due: those to check, by name; the list may mention them, or not.
     :param depth: how many pages are worth their read, by where the subjects were last found; None: no list at all.
     :param explore: whether to go on for those that no page has mentioned yet.
     """
@@ -138,7 +138,7 @@ class Roster:
         del self.subjects[subject.name]
 
     def expect(self, subject: Subject, due: float) -> None:
-        """Say when to look next."""
+        """Say when to check next."""
         subject.due = due
         if not subject.busy:
             self.next_due = min(self.next_due, due)
@@ -158,7 +158,7 @@ class Roster:
         interval = min(subject.interval for subject in due.values())
         passed = interval if self._last_round is None else min(interval, now - self._last_round)
         self._last_round = now
-        self._credit = min(self._credit + CHECKS_PER_SECOND * passed * 2**self._doubt, float(len(self.subjects)))
+        self._credit = min(self._credit + SPOT_CHECKS_PER_SECOND * passed * 2**self._doubt, float(len(self.subjects)))
         if len(due) <= max(1.0, FEW_PER_SECOND * interval):
             return Round(due)
         depth = best_depth(subject.page for subject in due.values() if subject.page is not None)
@@ -189,7 +189,7 @@ class Roster:
             self._doubt -= 1
 
     def contradicted(self) -> None:
-        """Take note that a read found what the list had not told of: it lags. More of what it says is checked."""
+        """Take note that a read found what the list had not shown: it lags. More of what it says is checked."""
         self._doubt = min(_MOST_DOUBT, self._doubt + 1)
         self._trusted_rounds = 0
 

@@ -19,7 +19,7 @@ class _Asking:
 
 class SharedReads:
     """
-    A transport over another: who asks for what is being asked already gets the same answer.
+    A transport over another: a read of what is being read already gets the same answer.
 
     An answer is never kept: it is at most as old as it took to come. The bodies are shared, so nobody may change them.
 

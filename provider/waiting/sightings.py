@@ -14,7 +14,7 @@ class Sightings:
     How often something was checked, and what was seen last.
 
     :param what: what is waited for: ``job 'x' to complete``.
-    :param checks: how often it was checked so far; a list that tells of it counts as well.
+    :param checks: how often it was checked so far; a list that shows it counts as well.
     :param last: what was seen last; empty before the first check.
     """
 

@@ -37,7 +37,7 @@ class VersionCursor:
     by one. Of the old ones, of which no more will show up, only the moments are kept at which announced ones are
     followed by others, or others by announced ones: none where all were announced.
 
-    :param floor: milliseconds; versions made before are told by ``flips``.
+    :param floor: milliseconds; of versions made before, ``flips`` says which were announced.
     :param flips: milliseconds, ascending: what was made before the first was announced, from there to the second not.
     :param recent: key of a version -> milliseconds at which it was made.
     """
@@ -53,7 +53,7 @@ class VersionCursor:
             return True
         return 0 < made < self.floor and bisect_right(self.flips, made) % 2 == 0
 
-    def news(self, versions: Iterable[AssetVersion], tags: Mapping[str, str]) -> list[AssetVersion]:
+    def to_announce(self, versions: Iterable[AssetVersion], tags: Mapping[str, str]) -> list[AssetVersion]:
         """
         Return what is to be announced, oldest first.
 
@@ -65,10 +65,10 @@ class VersionCursor:
         found = {(version.version, version.created_at): version for version in new}
         return sorted(found.values(), key=lambda version: version.order)
 
-    def tell(self, versions: Iterable[AssetVersion]) -> Self:
+    def with_announced(self, versions: Iterable[AssetVersion]) -> Self:
         """Return the cursor for after these were announced."""
-        told = {_key(version.version): milliseconds(version.created_at) for version in versions}
-        return replace(self, recent={**self.recent, **told})
+        known = {_key(version.version): milliseconds(version.created_at) for version in versions}
+        return replace(self, recent={**self.recent, **known})
 
     def compact(self, versions: Iterable[AssetVersion]) -> Self:
         """
@@ -89,17 +89,17 @@ class VersionCursor:
         old: dict[int, list[tuple[str, bool]]] = {}
         recent = {}
         for version in versions:
-            key, made, told = _key(version.version), milliseconds(version.created_at), self.knows(version)
+            key, made, known = _key(version.version), milliseconds(version.created_at), self.knows(version)
             if 0 < made < floor:
-                old.setdefault(made, []).append((key, told))
-            elif told:
+                old.setdefault(made, []).append((key, known))
+            elif known:
                 recent[key] = made
         flips: list[int] = []
         last = 0
         for made in sorted(old):
-            told = all(told for _, told in old[made])
-            recent.update({key: made for key, is_told in old[made] if is_told and not told})
-            if told != (len(flips) % 2 == 0):
+            known = all(known for _, known in old[made])
+            recent.update({key: made for key, is_known in old[made] if is_known and not known})
+            if known != (len(flips) % 2 == 0):
                 flips.append(_coarsest(last, made))
             last = made
         # What is young and in no list now may be in the next one.
@@ -188,7 +188,7 @@ def _coarsest(low: int, high: int) -> int:
 
 
 def _is_canonical(text: str) -> bool:
-    """Tell numbers, which go into ranges, from texts such as 007, which would come back as 7."""
+    """Return whether a name is a number, which goes into ranges; a text such as 007 would come back as 7."""
     return text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0") and len(text) <= _LONG_NAME
 
 
@@ -262,7 +262,7 @@ class JobCursor:
         """When the oldest job was made that is not past; milliseconds, 0 if none is."""
         return int((parse_time(self.high) - _LATE).timestamp() * 1000) if self.high else 0
 
-    def news(
+    def to_announce(
         self, jobs: Iterable[Job], newest: str, *, ends: Callable[[Job], bool] = lambda job: job.has_ended
     ) -> tuple[list[Job], Self]:
         """

@@ -1,4 +1,4 @@
-"""Where watchers ask for lists, and get them in turn: few at a time, each once however many ask, until they come."""
+"""Where watchers ask for lists: a few are read at a time, each once however many ask, until the service answers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class View(IntEnum):
 
 
 @dataclass(slots=True)
-class Look:
+class Query:
     """
-    What somebody wants to see.
+    What somebody asks of a list.
 
     :param since: of all but ALL: at this moment or later; milliseconds.
     :param jobs: names of jobs to be asked for where the list does not show them.
@@ -48,8 +48,8 @@ class Look:
     since: int = 0
     jobs: set[str] = field(default_factory=set)
 
-    def merge(self, other: Look) -> None:
-        """Want what another wants, too."""
+    def merge(self, other: Query) -> None:
+        """Ask for what another asks for, too."""
         self.view, self.since = max(self.view, other.view), min(self.since, other.since)
         self.jobs |= other.jobs
 
@@ -57,7 +57,7 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
-    What was seen, or the error for which nothing was.
+    What a list holds, or the error that came instead.
 
     :param versions: not archived.
     :param archived: the archived ones, in the view ALL.
@@ -79,17 +79,17 @@ class Listing:
 
 class Desk:
     """
-    Asks for what watchers want. First asked is first served; what the service is too busy for goes to the end.
+    Reads the lists that watchers ask for, in turn; one for which the service is too busy goes to the end.
 
     :param kind: what is listed.
-    :param tell: is called when something was found.
+    :param on_found: is called when a list has come.
     """
 
-    def __init__(self, kind: Kind, *, tell: Callable[[], None]) -> None:
+    def __init__(self, kind: Kind, *, on_found: Callable[[], None]) -> None:
         self._client: WorkspaceClient | None = None
         self._kind = kind
-        self._tell = tell
-        self._wanted: dict[str, Look] = {}
+        self._on_found = on_found
+        self._wanted: dict[str, Query] = {}
         self._found: dict[str, Listing] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._some = asyncio.Event()
@@ -115,16 +115,16 @@ class Desk:
         self._client = client
         self._some.set()
 
-    def want(self, name: str, look: Look) -> None:
-        """Ask for a list. It will be in :meth:`collect` once, a while later."""
+    def want(self, name: str, query: Query) -> None:
+        """Ask for a list. :meth:`collect` returns it once, a while later."""
         if name in self._wanted:
-            self._wanted[name].merge(look)
+            self._wanted[name].merge(query)
         else:
-            self._wanted[name] = look
+            self._wanted[name] = query
         self._some.set()
 
     def collect(self) -> dict[str, Listing]:
-        """Return what was found since the last time."""
+        """Return the lists that have come since the last time."""
         found, self._found = self._found, {}
         return found
 
@@ -133,15 +133,15 @@ class Desk:
         try:
             while True:
                 await self._free.acquire()
-                name, look = await self._next()
-                self._busy[name] = asyncio.create_task(self._serve(name, look))
+                name, query = await self._next()
+                self._busy[name] = asyncio.create_task(self._serve(name, query))
         finally:
             for task in [*self._busy.values()]:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _next(self) -> tuple[str, Look]:
+    async def _next(self) -> tuple[str, Query]:
         while True:
             name = next((name for name in self._wanted if name not in self._busy), None)
             pause = self._not_before - time.monotonic()
@@ -151,13 +151,13 @@ class Desk:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._some.wait(), pause if name is not None and pause > 0 else None)
 
-    async def _serve(self, name: str, look: Look) -> None:
+    async def _serve(self, name: str, query: Query) -> None:
         try:
-            self._found[name] = await self._look(name, look)
+            self._found[name] = await self._list(name, query)
             self._refused = 0
         except TransientError as error:
             self._wait(error)
-            self.want(name, look)
+            self.want(name, query)
             self._found.setdefault(name, Listing(error=error))
         except AzureMachineLearningError as error:
             self._found[name] = Listing(error=error)
@@ -168,7 +168,7 @@ class Desk:
             del self._busy[name]
             self._free.release()
             self._some.set()
-        self._tell()
+        self._on_found()
 
     def _wait(self, error: TransientError) -> None:
         """Ask nothing for as long as the service says, or longer and longer."""
@@ -176,18 +176,18 @@ class Desk:
         pause = error.retry_after or min(2.0 ** min(self._refused - 1, 10), _MOST_PAUSE)
         self._not_before = max(self._not_before, time.monotonic() + pause)
 
-    async def _look(self, name: str, look: Look) -> Listing:
+    async def _list(self, name: str, query: Query) -> Listing:
         assert self._client is not None
         if self._kind is Kind.EXPERIMENT:
-            return await self._list_jobs(look)
+            return await self._list_jobs(query)
         try:
-            if look.view is View.ALL:
+            if query.view is View.ALL:
                 return await self._list_all(name)
-            if look.view is View.CHANGED and self._knows_changes:
-                return await self._list_changed(name, look)
-            return await self._list_recent(name, look)
+            if query.view is View.CHANGED and self._knows_changes:
+                return await self._list_changed(name, query)
+            return await self._list_recent(name, query)
         except NotFoundError:
-            return Listing(look.view)
+            return Listing(query.view)
 
     async def _list_all(self, name: str) -> Listing:
         assert self._client is not None
@@ -196,22 +196,22 @@ class Desk:
             found[is_archived].append(version)
         return Listing(View.ALL, tuple(found[False]), tuple(found[True]))
 
-    async def _list_recent(self, name: str, look: Look) -> Listing:
+    async def _list_recent(self, name: str, query: Query) -> Listing:
         assert self._client is not None
         found = []
         in_order = _InOrder()
         async for version in self._client.list_versions(self._kind, name):
             found.append(version)
             ordered = in_order.goes_on(version.created_at)
-            if look.view is View.RECENT and ordered and milliseconds(version.created_at) < look.since:
-                return Listing(look.view, tuple(found), is_whole=False)
-        return Listing(look.view, tuple(found))
+            if query.view is View.RECENT and ordered and milliseconds(version.created_at) < query.since:
+                return Listing(query.view, tuple(found), is_whole=False)
+        return Listing(query.view, tuple(found))
 
-    async def _list_changed(self, name: str, look: Look) -> Listing:
+    async def _list_changed(self, name: str, query: Query) -> Listing:
         """
         Return what was changed since, if the service is known to show that first, and else all.
 
-        A list in the order of changes is told from one in another order by those that changed after younger ones were
+        A list in the order of changes differs from one in another order by those that changed after younger ones were
         made. A whole list that has such and is in order proves that the service does as it is asked; one that is not in
         order proves the contrary.
         """
@@ -228,20 +228,20 @@ class Desk:
                 newest = max(newest, milliseconds(changed_at))
                 if not is_ordered:
                     self._shows_changes_first = False
-                if self._shows_changes_first and milliseconds(changed_at) < look.since:
+                if self._shows_changes_first and milliseconds(changed_at) < query.since:
                     if len(found) > 1:
                         is_whole = False
                         break
                     self._shows_changes_first = False  # what was seen to be changed since has to stand before it
         except RequestRefusedError:
             self._knows_changes = False
-            return await self._list_recent(name, look)
+            return await self._list_recent(name, query)
         if is_ordered and not by_creation.holds:
             self._shows_changes_first = True
         is_proven = is_ordered and self._shows_changes_first
-        return Listing(look.view, tuple(found), is_whole=is_whole, changed=newest if is_proven else 0)
+        return Listing(query.view, tuple(found), is_whole=is_whole, changed=newest if is_proven else 0)
 
-    async def _list_jobs(self, look: Look) -> Listing:
+    async def _list_jobs(self, query: Query) -> Listing:
         """Return the jobs made since, and those that were asked for by name and still exist."""
         assert self._client is not None
         found: dict[str, Job] = {}
@@ -250,10 +250,10 @@ class Desk:
         async for job in self._client.list_jobs():
             ordered = in_order.goes_on(job.created_at)
             newest = max(newest, job.created_at, key=parse_time)
-            if ordered and milliseconds(job.created_at) < look.since:
+            if ordered and milliseconds(job.created_at) < query.since:
                 break
             found[job.name] = job
-        for name in look.jobs - found.keys():
+        for name in query.jobs - found.keys():
             if (known := await self._client.find_job(name)) is not None:
                 found[name] = known
         return Listing(jobs=tuple(found.values()), newest=newest)

@@ -1,8 +1,8 @@
 """
-Event Grid's messages in a Storage Queue: each is a nudge to look now, never the truth.
+Event Grid's messages in a Storage Queue: each is a nudge to poll now, never the truth.
 
 There is one listener for a queue in a process, for all who hear it. Others may hear the same queue (another triggerer,
-another Airflow), so a message is looked at where it lies, and stays there for as long as all need to see it.
+another Airflow), so a message is read where it lies, and stays there for as long as all need to see it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PERIOD = 0.5  # seconds between two looks
+_PERIOD = 0.5  # seconds between two reads
 _LIFE = 15.0  # seconds for which a message stays for others to see
 _SHORT_LIFE = 5.0  # the same, while what is seen already hides what is not
 _LEASE = 30  # seconds in which a message that was taken but not deleted stays hidden

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .cursors import JobCursor, milliseconds
-from .desk import JOBS, Look
+from .desk import JOBS, Query
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JobWatcher(Watcher):
-    """Tells of each job once, when it has reached one of the final states that are asked for."""
+    """Announces each job once, when it has reached one of the final states that are asked for."""
 
     def __init__(self, fields: dict[str, Any], *arguments: Any, **options: Any) -> None:
         super().__init__(fields, *arguments, **options)
@@ -24,7 +24,7 @@ class JobWatcher(Watcher):
         self._next: JobCursor = JobCursor()
 
     @property
-    def look_name(self) -> str:
+    def query_name(self) -> str:
         """The name under which it asks the desk."""
         return JOBS
 
@@ -34,7 +34,7 @@ class JobWatcher(Watcher):
     def _read_cursor(self, value: Any) -> JobCursor:
         return JobCursor.from_json(value)
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         self._last_polls = -1
 
     async def _want(self, beat: Beat) -> None:
@@ -42,7 +42,7 @@ class JobWatcher(Watcher):
             return
         self._last_polls = beat.polls
         cursor: JobCursor = self._cursor or JobCursor()
-        beat.desk.want(JOBS, Look(since=cursor.since, jobs=set(cursor.open)))
+        beat.desk.want(JOBS, Query(since=cursor.since, jobs=set(cursor.open)))
 
     async def _take(self, listing: Listing) -> list[AssetVersion]:
         first = self._cursor is None
@@ -52,16 +52,16 @@ class JobWatcher(Watcher):
             for job in listing.jobs
             if job.name in cursor.open or (job.experiment_name == self.name and not cursor.is_past(job.created_at))
         ]
-        ended, self._next = cursor.news(mine, listing.newest)
+        ended, self._next = cursor.to_announce(mine, listing.newest)
         if first:
             known = self._next if self._start == "latest" else JobCursor()
             await self._take_as_known(known)
             if self._start == "latest":
                 return []
-        told = [job for job in ended if job.status in self._statuses and self.tags.items() <= job.tags.items()]
-        if not told:
+        matching = [job for job in ended if job.status in self._statuses and self.tags.items() <= job.tags.items()]
+        if not matching:
             await self._improve(self._next)
-        return sorted((job.as_version() for job in told), key=lambda version: version.order)
+        return sorted((job.as_version() for job in matching), key=lambda version: version.order)
 
     async def _after(self, piece: list[AssetVersion], rest: list[AssetVersion]) -> JobCursor:  # noqa: ARG002
         return self._next.keep_open(version.version for version in rest)

@@ -2,8 +2,8 @@
 What a watcher keeps in Airflow, and where.
 
 The cursor is in the asset's state store, as soon as Airflow has stored the event. Airflow deletes that when the asset
-falls out of use, if only because its DAG file has an error for a minute. So a second copy, of what was surely heard, is
-in an Airflow variable, which Airflow deletes for nobody: the one place beside that a trigger may write to.
+falls out of use, if only because its DAG file has an error for a minute. So a second copy, of what surely reached its
+DAGs, is in an Airflow variable, which Airflow does not delete: the only other place that a trigger may write to.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Kept:
     :param trigger: the id of the trigger that wrote it.
     :param mark: the asset's fingerprint for which all versions were seen, or None.
     :param request: the id of the last request of ``airflow azureml watchers`` that was done.
-    :param stored: when Airflow had stored the last event of it, in seconds since 1970; None if that was surely heard.
+    :param stored: when Airflow had stored the last event of it, in seconds since 1970; None if that surely reached
+        its DAGs.
     """
 
     cursor: Any

@@ -1,4 +1,4 @@
-"""What watchers tell Airflow's statistics."""
+"""What watchers send to Airflow's statistics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _failing: set[str] = set()
 
 
 def polled(kind: str, outcome: str, seconds: float) -> None:
-    """Count a poll: ``ok``, or the class of the error; and tell how long it took."""
+    """Count a poll: ``ok``, or the class of the error; and send how long it took."""
     metrics.count("azureml.watch.polls", kind=kind, outcome=outcome)
     metrics.duration("azureml.watch.poll_duration", timedelta(seconds=seconds), kind=kind)
 
 
 def announced(kind: str, versions: list[AssetVersion]) -> None:
-    """Count what is announced, and tell how long after its creation that is."""
+    """Count what is announced, and send how long after its creation that is."""
     now = datetime.now(UTC)
     metrics.count("azureml.watch.events", kind=kind)
     for version in versions:
@@ -27,7 +27,7 @@ def announced(kind: str, versions: list[AssetVersion]) -> None:
 
 
 def failing(asset: str, *, fails: bool) -> None:
-    """Tell how many watchers of this process fail."""
+    """Send how many watchers of this process fail."""
     before = len(_failing)
     (_failing.add if fails else _failing.discard)(asset)
     if len(_failing) != before:

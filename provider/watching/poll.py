@@ -1,4 +1,4 @@
-"""One poll of a workspace for all who watch something in it: what there is, told to each of them."""
+"""One poll of a workspace for all who watch something in it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TICK = 5.0  # seconds between repetitions of the last beat, for who joined late and for cursors to be stored
+_TICK = 5.0  # seconds between repetitions of the last beat: for those who joined late, and so that cursors are stored
 _GATHER = 0.2  # seconds in which what is found is gathered for one beat
 _AFTER_NUDGE = (0.0, 2.0, 8.0)  # seconds; Azure's lists may show what is new a while after its event
 _NUDGE_SPACING = 2.0  # seconds from one poll to the next that a nudge asks for
-_REQUESTS = 30.0  # seconds between two looks for what `airflow azureml watchers` asks
+_REQUESTS = 30.0  # seconds between two reads of what `airflow azureml watchers` asks
 _NUDGES = {
     Kind.MODEL: {"modelregistered"},
     Kind.DATA: set[str](),
@@ -86,8 +86,8 @@ class WorkspacePoll(SharedStreamProducer):
     """
     Polls a workspace at an interval, and soon when an event queue says that something happened.
 
-    It never returns and never raises: what goes wrong is logged once, told to the watchers, backed off from and tried
-    again. It runs in Airflow's ack mode, because that is how Airflow says that events are stored.
+    It never returns and never raises: what goes wrong is logged once, passed on to the watchers, and tried again ever
+    later. It runs in Airflow's ack mode, because that is how Airflow says that events are stored.
 
     :param conn_id: an Airflow connection of type ``azure_machine_learning``.
     :param owner: the workspace, which the connection must point to, or a registry.
@@ -118,11 +118,11 @@ class WorkspacePoll(SharedStreamProducer):
         self._not_before = 0.0
         self._connected = contextlib.AsyncExitStack()
         self._client: WorkspaceClient | None = None
-        self._desk = Desk(kind, tell=self._wake.set)
+        self._desk = Desk(kind, on_found=self._wake.set)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open_stream(self) -> AsyncIterator[tuple[Beat, Beat]]:
-        """Yield a beat after each poll and with each finding, and every few seconds: who joined late catches up."""
+        """Yield a beat after each poll, when lists have come, and every few seconds for those who joined late."""
         self._tasks = [asyncio.create_task(self._desk.run()), asyncio.create_task(self._read_requests())]
         last = 0.0
         first = self._beat({})
@@ -172,7 +172,7 @@ class WorkspacePoll(SharedStreamProducer):
             if self._client is None:
                 self._client, client = await self._connect()
                 self._desk.use(client)
-            await self._look(self._client)
+            await self._read_fingerprints(self._client)
         except AzureMachineLearningError as error:
             await self._complain(error)
             outcome = type(error).__name__
@@ -195,7 +195,7 @@ class WorkspacePoll(SharedStreamProducer):
             outcome = "ok"
         metrics.polled(self._kind, outcome, time.monotonic() - begin)
 
-    async def _look(self, client: WorkspaceClient) -> None:
+    async def _read_fingerprints(self, client: WorkspaceClient) -> None:
         if self._kind is Kind.EXPERIMENT:
             self._fingerprints, self._is_complete = {}, True
             return
@@ -271,7 +271,7 @@ class WorkspacePoll(SharedStreamProducer):
         self._wake.set()
 
     async def _read_requests(self) -> None:
-        """Look now and then for what ``airflow azureml watchers`` asks."""
+        """Read, now and then, what ``airflow azureml watchers`` asks."""
         while True:
             with contextlib.suppress(Exception):
                 self._requests = await memory.read_requests()

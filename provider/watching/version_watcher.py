@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .cursors import OldVersionCursor, VersionCursor, milliseconds
-from .desk import Look, View
+from .desk import Query, View
 from .pieces import MOST
 from .watcher import Watcher
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from .desk import Listing
     from .poll import Beat
 
-# Seconds from look to look after a fingerprint has changed: a list may show a version later than the fingerprint says,
-# or a younger one first.
-_LOOKS = (2.0, 5.0, 15.0, 45.0)
+# Seconds from check to check after a fingerprint has changed: a list may show a version later than the fingerprint
+# says, or a younger one first.
+_PAUSES = (2.0, 5.0, 15.0, 45.0)
 _LATE_CHANGES = 600_000  # milliseconds by which a change may show up later than a younger one
 _MANY = 1_000  # versions from which on a cursor is compacted in a thread
 
 
 class VersionWatcher(Watcher):
-    """Tells of each version once, when it first matches."""
+    """Announces each version once, when it first matches."""
 
     # An asset's fingerprint says when it gets a version, not when one is restored from the archive.
     _RELIST = 3600.0
@@ -32,17 +32,17 @@ class VersionWatcher(Watcher):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._old: OldVersionCursor | None = None
-        self._seen_mark: str | None = None  # the fingerprint that is being looked into
+        self._seen_mark: str | None = None  # the fingerprint whose change is being checked
         self._mark_now: str | None = None
-        self._looks = 0  # since it changed
-        self._next_look = 0.0
+        self._checks = 0  # since it changed
+        self._next_check = 0.0
         self._relist = 0.0
         self._last_polls = -1
         self._held_back = 0
         self._changed = 0  # what was changed before, in milliseconds, was seen; not kept
         self._from_version: str | None = None
         self._found_version = 0
-        self._every: Listing | None = None  # while much of it is to be told
+        self._every: Listing | None = None  # while much of it is to be announced
 
     def _nothing(self) -> VersionCursor:
         return VersionCursor()
@@ -53,7 +53,7 @@ class VersionWatcher(Watcher):
             return VersionCursor()
         return VersionCursor.from_json(value)
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         self._relist = 0.0
 
     async def _want(self, beat: Beat) -> None:
@@ -64,33 +64,33 @@ class VersionWatcher(Watcher):
         is_new = beat.polls != self._last_polls
         self._last_polls, self._mark_now = beat.polls, mark
         if first and self._cursor is not None and self._old is None and mark == self._mark:
-            self._seen_mark, self._looks = mark, len(_LOOKS)
-            self._next_look = float("inf")
+            self._seen_mark, self._checks = mark, len(_PAUSES)
+            self._next_check = float("inf")
             self._relist = now + self._RELIST
         if mark != self._seen_mark:
-            self._seen_mark, self._looks, self._next_look = mark, 0, now
+            self._seen_mark, self._checks, self._next_check = mark, 0, now
         if mark is None:
             if self._cursor is None:
                 await self._take_as_known(VersionCursor())  # there is nothing of that name yet
         elif self._cursor is None or self._old is not None or now >= self._relist:
             self._relist = now + self._RELIST
-            beat.desk.want(self.name, Look(View.ALL))
+            beat.desk.want(self.name, Query(View.ALL))
         else:
-            if now >= self._next_look:
+            if now >= self._next_check:
                 # After a while it is time to ask whether the newest version is in the archive.
-                view = View.RECENT if self._looks <= len(_LOOKS) else View.ALL
-                self._next_look = now + self._pause()
-                beat.desk.want(self.name, Look(view, since=self._cursor.floor))
+                view = View.RECENT if self._checks <= len(_PAUSES) else View.ALL
+                self._next_check = now + self._pause()
+                beat.desk.want(self.name, Query(view, since=self._cursor.floor))
             if self.tags and is_new:
-                # Tags leave no mark, so a watcher with tags looks at what was changed each time.
-                beat.desk.want(self.name, Look(View.CHANGED, since=self._changed))
+                # Tags leave no mark, so a watcher with tags checks what was changed each time.
+                beat.desk.want(self.name, Query(View.CHANGED, since=self._changed))
 
     def _pause(self) -> float:
-        """Return the seconds until the same fingerprint is looked into again."""
-        self._looks += 1
-        if self._looks <= len(_LOOKS):
-            return _LOOKS[self._looks - 1]
-        return float(min(60 * 2 ** (self._looks - len(_LOOKS)), self._RELIST))
+        """Return the seconds until the same fingerprint is checked again."""
+        self._checks += 1
+        if self._checks <= len(_PAUSES):
+            return _PAUSES[self._checks - 1]
+        return float(min(60 * 2 ** (self._checks - len(_PAUSES)), self._RELIST))
 
     async def _take(self, listing: Listing) -> list[AssetVersion]:
         if self._cursor is None or self._old is not None or self._from_version is not None:
@@ -99,8 +99,8 @@ class VersionWatcher(Watcher):
             await self._begin(listing)
         if listing.view is View.CHANGED:
             self._changed = max(0, listing.changed - _LATE_CHANGES)
-        new: list[AssetVersion] = self._cursor.news(listing.versions, self.tags)
-        self._tell_held_back(listing, new)
+        new: list[AssetVersion] = self._cursor.to_announce(listing.versions, self.tags)
+        self._log_held_back(listing, new)
         if len(new) > MOST and listing.view is View.ALL:
             self._every = listing
         if not new:
@@ -114,7 +114,7 @@ class VersionWatcher(Watcher):
         if self._old is not None:
             old, self._old = self._old, None
             self._cursor = self._stored = await self._compact(
-                VersionCursor().tell(version for version in every if old.knows(version)), listing
+                VersionCursor().with_announced(version for version in every if old.knows(version)), listing
             )
         elif self._from_version is not None:
             made = {version.version: milliseconds(version.created_at) for version in every}
@@ -122,7 +122,7 @@ class VersionWatcher(Watcher):
         else:
             cursor = VersionCursor()
             if self._start == "latest":
-                cursor = cursor.tell(cursor.news(listing.versions, self.tags))
+                cursor = cursor.with_announced(cursor.to_announce(listing.versions, self.tags))
             await self._take_as_known(await self._compact(cursor, listing))
 
     async def _compact(self, cursor: VersionCursor, listing: Listing) -> VersionCursor:
@@ -132,14 +132,14 @@ class VersionWatcher(Watcher):
         return await asyncio.to_thread(cursor.compact, every)
 
     async def _finish(self, listing: Listing) -> None:
-        """Stop looking into a fingerprint when the list has held its latest version, and a while has passed."""
+        """Stop checking a fingerprint when the list has held its latest version, and a while has passed."""
         latest = (self._mark_now or "").partition("|")[0]
         there = {version.version for version in (*listing.versions, *listing.archived)}
-        if self._looks >= len(_LOOKS) and self._seen_mark == self._mark_now and (latest in there or not latest):
-            self._next_look = float("inf")
+        if self._checks >= len(_PAUSES) and self._seen_mark == self._mark_now and (latest in there or not latest):
+            self._next_check = float("inf")
             await self._note_mark(self._mark_now)
 
-    def _tell_held_back(self, listing: Listing, new: list[AssetVersion]) -> None:
+    def _log_held_back(self, listing: Listing, new: list[AssetVersion]) -> None:
         if not self.tags or not listing.is_whole:
             return
         waiting = sum(1 for version in listing.versions if not self._cursor.knows(version)) - len(new)
@@ -148,12 +148,12 @@ class VersionWatcher(Watcher):
             self._log.info("%d versions of %s %s are there without %s.", waiting, self.kind, self.name, self.tags)
 
     async def _after(self, piece: list[AssetVersion], rest: list[AssetVersion]) -> VersionCursor:
-        cursor: VersionCursor = self._cursor.tell(piece)
+        cursor: VersionCursor = self._cursor.with_announced(piece)
         if self._every is not None and len(cursor.recent) > _MANY:
             cursor = await self._compact(cursor, self._every)
         if not rest and self._every is not None:
             self._every = None
-            self._look_again()
+            self._check_again()
         return cursor
 
     def _replay(self, cursor: VersionCursor, since: str | None, version: str | None) -> VersionCursor | None:

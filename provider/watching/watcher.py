@@ -1,4 +1,4 @@
-"""One watched asset: what is new, told in events that get through, and remembered. What all kinds of it share."""
+"""Announces what is new of one watched asset, and remembers it. The base of both kinds of watchers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSALS = 3  # errors in a row that make a watcher a failing one
 
 
 @dataclass(slots=True)
-class _Told:
+class _Announcement:
     """
     An event that was handed to Airflow: with which beat, when, and the cursor for after it.
 
@@ -53,11 +53,11 @@ class _Told:
 
 class Watcher(ABC):
     """
-    Tells what is new of one asset.
+    Announces what is new of one asset.
 
-    It keeps three things apart: what it has told, what of that Airflow has stored (in the asset's state store), and
-    what of that was surely heard (in the copy): after a crash nothing that was stored is told again, and after a pause
-    or a bad deployment nothing is left out that was stored but heard by nobody.
+    It keeps three things apart: what it has announced, what of that Airflow has stored (in the asset's state store),
+    and what of that surely reached its DAGs (in the copy). So after a crash nothing that was stored is announced
+    again, and after a pause or a bad deployment nothing is left out that was stored but reached no DAG.
 
     :param fields: the trigger's.
     :param memory: where it keeps that.
@@ -75,37 +75,37 @@ class Watcher(ABC):
         self._asset: str = fields.get("asset") or self.name
         self._start: str = fields["start"]
         self._with_metrics = bool(fields.get("metrics"))
-        self._metrics: dict[str, dict[str, float | None]] = {}  # of jobs, until what they made is told
+        self._metrics: dict[str, dict[str, float | None]] = {}  # of jobs, until what they made is announced
         self._memory = memory
         self._trigger_id = trigger_id
         self._confirmed = confirmed
         self._log = log
-        self._cursor: Any = None  # what was told; None: nothing is decided yet
+        self._cursor: Any = None  # what was announced; None: this watcher has not begun
         self._stored: Any = None  # what of that Airflow has stored
         self._stored_at: float | None = None  # when, in seconds since 1970, if it is not settled
-        self._settled: Any = None  # what of that was heard
+        self._settled: Any = None  # what of that surely reached its DAGs
         self._kept: Kept | None = None
         self._mark: str | None = None
         self._request: str | None = None
         self._is_loaded = False
         self._backlog: list[AssetVersion] = []
-        self._told: deque[_Told] = deque()
-        self._last_told = 0.0
+        self._announced: deque[_Announcement] = deque()
+        self._last_announced = 0.0
         self._polls = 0
         self._complaint = ""
         self._errors = 0
         self._unread = 0
         self._trouble = ""
-        self._look_trouble = ""
+        self._query_trouble = ""
         self._note = ""
         self._health: dict[str, Any] = {}
-        self._last_news: str | None = None
+        self._last_announcement: str | None = None
 
     # What the kinds of it do
 
     @abstractmethod
     def _nothing(self) -> Any:
-        """Return the cursor for which nothing was told."""
+        """Return the cursor of a watcher that has announced nothing."""
 
     @abstractmethod
     def _read_cursor(self, value: Any) -> Any:
@@ -113,30 +113,30 @@ class Watcher(ABC):
 
     @abstractmethod
     async def _want(self, beat: Beat) -> None:
-        """Ask the beat's desk for what is to be looked at now, if anything."""
+        """Ask the beat's desk for the lists that are to be checked now, if any."""
 
     @abstractmethod
     async def _take(self, listing: Listing) -> list[AssetVersion]:
-        """Return what is new in what was asked for."""
+        """Return what is new in a list that was asked for."""
 
     @abstractmethod
     async def _after(self, piece: list[AssetVersion], rest: list[AssetVersion]) -> Any:
-        """Return the cursor for after a piece of what is new was told, and the rest not yet."""
+        """Return the cursor for after a piece of what is new was announced, and the rest not yet."""
 
     @abstractmethod
-    def _look_again(self) -> None:
-        """Look at everything again, as if nothing had been seen."""
+    def _check_again(self) -> None:
+        """Check everything again, as if nothing had been seen."""
 
     @abstractmethod
     def _replay(self, cursor: Any, since: str | None, version: str | None) -> Any:
         """
-        Return the cursor for which what was made since a moment, or since a version was, was not told.
+        Return the cursor of a watcher that has announced nothing made since a moment, or since a version was made.
 
         None: that version must be looked up first.
         """
 
     @property
-    def look_name(self) -> str:
+    def query_name(self) -> str:
         """The name under which it asks the desk."""
         return self.name
 
@@ -151,7 +151,7 @@ class Watcher(ABC):
             self._complain(error)
         else:
             self._complaint = self._trouble = ""
-        await self._tell_health(beat)
+        await self._write_health(beat)
         return piece
 
     async def _hear(self, beat: Beat) -> list[AssetVersion]:
@@ -159,21 +159,21 @@ class Watcher(ABC):
             await self._load()
         await self._keep_what_is_stored()
         await self._settle()
-        await self._heed(beat.requests.get(self._asset))
-        listing = beat.found.get(self.look_name)
+        await self._do_request(beat.requests.get(self._asset))
+        listing = beat.found.get(self.query_name)
         if listing is not None and not self._backlog:
             if listing.error is None:
-                self._errors, self._look_trouble = 0, ""
+                self._errors, self._query_trouble = 0, ""
                 self._backlog = await self._take(listing)
             else:
-                self._mind(listing.error)
+                self._note_refusal(listing.error)
         if not self._backlog:
             await self._want(beat)
         return await self._next_piece(beat)
 
     async def _next_piece(self, beat: Beat) -> list[AssetVersion]:
         now = time.monotonic()
-        if not self._backlog or now - self._last_told < _SPACING:
+        if not self._backlog or now - self._last_announced < _SPACING:
             return []
         # While an asset is out of use, what it announces starts nothing. Airflow does not take its state then.
         if not await self._keep(always=True):
@@ -181,14 +181,14 @@ class Watcher(ABC):
         piece = next(pieces(self._backlog))
         rest = self._backlog[len(piece) :]
         if self._with_metrics:
-            # Before it counts as told: a service that is busy is asked again with the next beat.
+            # Before it counts as announced: a service that is busy is asked again with the next beat.
             piece = await with_metrics(beat.desk.client, piece, self._metrics)
             self._metrics.clear()
         self._cursor = await self._after(piece, rest)
-        self._told.append(_Told(beat, now, self._cursor))
+        self._announced.append(_Announcement(beat, now, self._cursor))
         self._backlog = rest
-        self._last_told = now
-        self._last_news = _clock()
+        self._last_announced = now
+        self._last_announcement = _clock()
         self._log.info(
             "New of %s: %s%s.", self._asset, _summary(piece), f"; {len(rest)} more will follow" if rest else ""
         )
@@ -214,7 +214,7 @@ class Watcher(ABC):
             self._mark, self._kept = kept.mark, kept
             self._cursor, self._settled = cursor, cursor if settled is None else settled
         elif settled is not None:
-            # The watcher was away: what it told last, perhaps nobody heard.
+            # The watcher was away: perhaps what it announced last reached no DAG.
             self._cursor = self._settled = settled
         elif row is not None or copy is not None:
             self._note += " All is announced again."
@@ -224,7 +224,7 @@ class Watcher(ABC):
             # Who crashes again and again must not begin to wait again each time.
             self._stored_at = kept.stored
             passed = max(0.0, time.time() - kept.stored) if kept.stored is not None else 0.0
-            self._told.append(_Told(None, time.monotonic() - passed, self._cursor, is_kept=True))
+            self._announced.append(_Announcement(None, time.monotonic() - passed, self._cursor, is_kept=True))
         newest = kept or copied
         self._request = newest.request if newest else None
         self._is_loaded = True
@@ -250,7 +250,7 @@ class Watcher(ABC):
         if self._kept is not None and not await self._memory.is_there():
             await self._begin_again()
             return False
-        is_clean = not self._backlog and all(told.is_kept for told in self._told)
+        is_clean = not self._backlog and all(event.is_kept for event in self._announced)
         mark = self._mark if is_clean else None
         kept = Kept(self._stored.to_json(), self._trigger_id, mark, self._request, self._stored_at)
         if always or kept != self._kept:
@@ -261,41 +261,41 @@ class Watcher(ABC):
     async def _keep_what_is_stored(self) -> None:
         stored = []
         last = None
-        for told in self._told:
-            if (moment := told.stored(confirmed=self._confirmed)) is None:
+        for event in self._announced:
+            if (moment := event.stored(confirmed=self._confirmed)) is None:
                 break
-            stored.append(told)
+            stored.append(event)
             last = moment
         if last is None or stored[-1].is_kept:
             return
         self._stored, self._stored_at = stored[-1].cursor, time.time() - max(0.0, time.monotonic() - last)
         if await self._keep():
-            for told in stored:
-                told.is_kept = True
+            for event in stored:
+                event.is_kept = True
 
     async def _settle(self) -> None:
-        """Move to the copy what was stored so long ago that it was surely heard."""
+        """Move to the copy what was stored so long ago that it surely reached its DAGs."""
         settled = None
         wait = settle_time()
-        while self._told and self._told[0].is_kept:
-            stored = self._told[0].stored(confirmed=self._confirmed)
+        while self._announced and self._announced[0].is_kept:
+            stored = self._announced[0].stored(confirmed=self._confirmed)
             if stored is None or time.monotonic() - stored < wait:
                 break
             if settled is None and not await self._memory.is_there():
                 await self._begin_again()
                 return
-            settled = self._told.popleft().cursor
+            settled = self._announced.popleft().cursor
         if settled is not None:
             await self._keep_copy(settled)
 
     async def _keep_copy(self, cursor: Any) -> None:
         await self._memory.write_copy(Kept(cursor.to_json(), request=self._request))
         self._settled = cursor
-        if not self._told:
+        if not self._announced:
             self._stored_at = None
 
     async def _begin_again(self) -> None:
-        """Go back to what was surely heard: the asset was out of use meanwhile."""
+        """Go back to what surely reached its DAGs: the asset was out of use meanwhile."""
         self._log.warning(
             "Airflow has deleted what was kept for %s: it was out of use for a while. What may have been announced to "
             "nobody since is announced again.",
@@ -303,13 +303,13 @@ class Watcher(ABC):
         )
         self._cursor = self._stored = self._settled
         self._kept, self._mark, self._stored_at = None, None, None
-        self._told.clear()
+        self._announced.clear()
         self._backlog = []
-        self._look_again()
+        self._check_again()
         await self._keep()
 
     async def _take_as_known(self, cursor: Any) -> None:
-        """Take what is there for known, at the very start; a watcher that could not keep this has not begun."""
+        """Take what is there for known, at the very start. If that cannot be kept, this watcher has not begun."""
         self._stored = cursor
         await self._keep(always=True)
         await self._keep_copy(cursor)
@@ -317,31 +317,31 @@ class Watcher(ABC):
         self._log.info("Watching %s from now on.", self._asset)
 
     async def _improve(self, cursor: Any) -> None:
-        """Take a cursor that says the same."""
-        if self._told or self._backlog or cursor == self._cursor:
+        """Take a cursor that says the same and is smaller, or newer."""
+        if self._announced or self._backlog or cursor == self._cursor:
             return
         self._cursor = self._stored = cursor
         if await self._keep():
             await self._keep_copy(cursor)
 
     async def _note_mark(self, mark: str | None) -> None:
-        """Remember for which fingerprint all was seen."""
+        """Remember the fingerprint of the asset for which all versions were seen."""
         if mark != self._mark:
             self._mark = mark
             await self._keep()
 
     # Requests of `airflow azureml watchers`
 
-    async def _heed(self, request: Any) -> None:
+    async def _do_request(self, request: Any) -> None:
         if not isinstance(request, dict) or not request.get("id") or request["id"] == self._request:
             return
         if self._cursor is None and request.get("do") == "forget":
             self._request = request["id"]  # it is done: this watcher has just begun
             return
-        if self._cursor is None or self._backlog or not all(told.is_kept for told in self._told):
+        if self._cursor is None or self._backlog or not all(event.is_kept for event in self._announced):
             return  # what is under way comes first
         self._log.info("%s: as was asked for: %s.", self._asset, request)
-        self._look_again()
+        self._check_again()
         self._mark = None
         if request.get("do") == "forget":
             self._cursor = None
@@ -349,23 +349,23 @@ class Watcher(ABC):
             return
         cursor = self._replay(self._cursor, request.get("since"), request.get("from_version"))
         if cursor is None:
-            return  # it needs a look first
+            return  # the version has to be looked up first
         self._request = request["id"]
-        self._told.clear()
+        self._announced.clear()
         self._cursor = self._stored = cursor
         if await self._keep():
             await self._keep_copy(cursor)
 
     # Health
 
-    def _mind(self, error: Exception) -> None:
-        """Take note that what was asked for could not be had; one refusal is no trouble."""
+    def _note_refusal(self, error: Exception) -> None:
+        """Take note that the service refused a list; one refusal is no trouble."""
         self._errors += 1
         if self._errors >= _REFUSALS or not isinstance(error, TransientError):
             text = f"{type(error).__name__}: {error}"
-            if type(error).__name__ != self._look_trouble.partition(":")[0]:
+            if type(error).__name__ != self._query_trouble.partition(":")[0]:
                 self._log.warning("Watching %s: %s", self._asset, error)
-            self._look_trouble = text
+            self._query_trouble = text
 
     def _complain(self, error: Exception) -> None:
         self._trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -374,16 +374,16 @@ class Watcher(ABC):
             waiting = f" {len(self._backlog)} versions wait to be announced." if self._backlog else ""
             self._log.warning("Watching %s: %s%s", self._asset, error, waiting)
 
-    async def _tell_health(self, beat: Beat) -> None:
+    async def _write_health(self, beat: Beat) -> None:
         """Write how it is where the asset's page shows it, when that has changed."""
         trouble = beat.trouble
-        why = trouble.why if trouble else self._trouble or self._look_trouble
+        why = trouble.why if trouble else self._trouble or self._query_trouble
         now = _clock()
         health: dict[str, Any] = {
             "state": "failing" if why else "ok",
             "why": why or self._note or None,
             "failing_since": (trouble.since if trouble else self._health.get("failing_since") or now) if why else None,
-            "last_news": self._last_news,
+            "last_announced": self._last_announcement,
         }
         if all(self._health.get(key) == value for key, value in health.items()) and self._health:
             return
@@ -391,10 +391,10 @@ class Watcher(ABC):
         if self._cursor is None and not why:
             return  # not before it has begun
         self._health = health
-        told = {**health, "written": now, "next_poll": trouble.next_poll if trouble else None}
+        row = {**health, "written": now, "next_poll": trouble.next_poll if trouble else None}
         try:
-            await self._memory.write_health(told)
-        except Exception as error:  # noqa: BLE001 - it is out of use, or Airflow is; both are told elsewhere
+            await self._memory.write_health(row)
+        except Exception as error:  # noqa: BLE001 - it is out of use, or Airflow is; both are logged elsewhere
             self._log.debug("Health of %s could not be written: %s", self._asset, error)
 
 

@@ -36,12 +36,15 @@ def stored(cursor: VersionCursor) -> VersionCursor:
 
 
 def tell(cursor: VersionCursor, *versions: AssetVersion, tags: dict[str, str] | None = None) -> Any:
-    new = cursor.news(versions, tags or {})
-    return [found.version for found in new], stored(cursor.tell(new).compact(versions))
+    new = cursor.to_announce(versions, tags or {})
+    return [found.version for found in new], stored(cursor.with_announced(new).compact(versions))
 
 
 def test_a_list_that_shows_a_version_on_two_pages_makes_one_announcement():
-    assert [found.version for found in VersionCursor().news([version(2), version(1), version(2)], {})] == ["1", "2"]
+    assert [found.version for found in VersionCursor().to_announce([version(2), version(1), version(2)], {})] == [
+        "1",
+        "2",
+    ]
 
 
 @given(st.lists(st.sets(st.integers(1, 40)), max_size=12))
@@ -61,7 +64,7 @@ def test_a_cursor_says_the_same_of_every_version_however_it_is_compacted_and_sto
     """Versions of any names, made at any minutes of three days, some at the same one; some were told, some not."""
     every = {name: version(name, minute) for name, (minute, _) in made.items()}
     told = [every[name] for name, (_, is_told) in made.items() if is_told]
-    cursor = stored(stored(VersionCursor().tell(told).compact(every.values())).compact(every.values()))
+    cursor = stored(stored(VersionCursor().with_announced(told).compact(every.values())).compact(every.values()))
     assert {found.version for found in every.values() if cursor.knows(found)} == {found.version for found in told}
     newest = max((minute for minute, _ in made.values()), default=0)
     for name in set(late) - set(made):
@@ -78,10 +81,10 @@ def test_a_version_deleted_and_made_again_is_told_again_also_when_it_is_listed_a
             there[number] = version(number, minute)
             expected.append(there[number])
         visible = [found for found in there.values() if chance.random() < 0.6]
-        new = cursor.news(visible, {})
+        new = cursor.to_announce(visible, {})
         told += new
-        cursor = stored(cursor.tell(new).compact(visible))
-    told += cursor.news(there.values(), {})
+        cursor = stored(cursor.with_announced(new).compact(visible))
+    told += cursor.to_announce(there.values(), {})
     assert len({(found.version, found.created_at) for found in told}) == len(told), "never twice"
     gone = [found for found in expected if found not in there.values()]
     assert [found for found in expected if found not in told and found not in gone] == []
@@ -98,14 +101,14 @@ def test_ten_thousand_versions_of_any_names_and_a_hundred_young_ones_take_less_t
     chance = random.Random(7)
     minutes = sorted(chance.uniform(0, 600_000) for _ in names[100:]) + [600_050 + n / 10 for n in range(100)]
     every = [version(name, minute) for name, minute in zip(names, minutes, strict=True)]
-    cursor = VersionCursor().tell(found for n, found in enumerate(every) if told(n)).compact(every)
+    cursor = VersionCursor().with_announced(found for n, found in enumerate(every) if told(n)).compact(every)
     assert len(json.dumps(pack(cursor.to_json()))) < 16_000
     assert [cursor.knows(found) for found in every] == [told(n) for n in range(10_000)]
 
 
 def test_ten_thousand_models_made_within_five_minutes_take_less_than_16_kb():
     every = [version(name, number / 2_000) for number, name in enumerate(NUMBERS)]
-    cursor = VersionCursor().tell(every).compact(every)
+    cursor = VersionCursor().with_announced(every).compact(every)
     assert len(json.dumps(pack(cursor.to_json()))) < 16_000
 
 
@@ -145,9 +148,9 @@ def test_anything_else_is_a_value_error_and_no_other(value):
 
 def test_a_replay_forgets_what_was_made_since():
     every = [version(number) for number in range(1, 600)]
-    cursor = VersionCursor().tell(every).compact(every)
+    cursor = VersionCursor().with_announced(every).compact(every)
     again = stored(cursor).forget_since(milliseconds(every[299].created_at))
-    assert [found.version for found in again.news(every, {})] == [str(number) for number in range(300, 600)]
+    assert [found.version for found in again.to_announce(every, {})] == [str(number) for number in range(300, 600)]
 
 
 def test_a_promotion_counts_when_it_comes():
@@ -173,7 +176,7 @@ def job(name: str, status: str, minute: int) -> Job:
 
 def end(cursor: JobCursor, *jobs: Job) -> Any:
     newest = max((j.created_at for j in jobs), default="")
-    ended, after = cursor.news(jobs, newest)
+    ended, after = cursor.to_announce(jobs, newest)
     return [j.name for j in ended], JobCursor.from_json(json.loads(json.dumps(after.to_json())))
 
 

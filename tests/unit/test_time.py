@@ -125,7 +125,7 @@ async def test_a_wait_of_a_day_says_now_and_then_that_it_goes_on(caplog):
     loop, real = Loop(), asyncio.get_running_loop
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base.asyncio, "get_running_loop", lambda: loop)
-        base._Telling(Sightings("job 'j' to complete", 7, "Running"))
+        base._Reminder(Sightings("job 'j' to complete", 7, "Running"))
         while loop.timers[0][0] < 24 * 3600:
             loop.now, tell = loop.timers.pop(0)
             tell()

@@ -138,7 +138,7 @@ def test_a_thing_waited_for_at_two_intervals_is_looked_at_at_the_shorter():
                 body = await plan.client.get_resource("jobs", "job")
                 return body if body["properties"]["status"] == "Completed" else None
 
-            question = Question(JOBS, "job", tells=lambda _: True)
+            question = Question(JOBS, "job", calls_for_check=lambda _: True)
             started = asyncio.get_running_loop().time()
             slow = asyncio.create_task(plan.wait(question, look, interval=300.0))
             await plan.wait(question, look, interval=10.0)
@@ -235,7 +235,7 @@ def test_young_waits_go_first_when_reads_are_short_and_old_ones_still_get_their_
                     looks["young" if int(name[3:]) >= 1600 else "old"].append(loop.time())
                     await plan.client.get_resource("jobs", name)
 
-                await plan.wait(Question(JOBS, name, tells=lambda _: True), look, interval=INTERVAL)
+                await plan.wait(Question(JOBS, name, calls_for_check=lambda _: True), look, interval=INTERVAL)
 
             names = list(service.ends)
             tasks = [asyncio.create_task(one(name)) for name in names[:1600]]
@@ -264,7 +264,7 @@ def test_waits_that_end_leave_nothing_behind():
                 await plan.client.get_resource("jobs", "job1")
 
             def wait(name: str) -> asyncio.Task[None]:
-                question = Question(JOBS, name, tells=lambda _: True)
+                question = Question(JOBS, name, calls_for_check=lambda _: True)
                 return asyncio.create_task(plan.wait(question, look, interval=INTERVAL))
 
             chance = random.Random(3)
@@ -275,7 +275,7 @@ def test_waits_that_end_leave_nothing_behind():
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.sleep(100)
-            assert (plan._places, plan._rosters, plan._reading, plan._looking, plan._waits) == ({}, {}, {}, 0, 0)
+            assert (plan._places, plan._rosters, plan._reading, plan._checking, plan._waits) == ({}, {}, {}, 0, 0)
             assert not plan.client._transport._asking
         assert len(asyncio.all_tasks()) == 1
 
@@ -384,8 +384,8 @@ class TestWhatListsTell:
     )
     def test_of_a_job_all_that_is_not_plainly_going_on(self, status, tells):
         question = AzureMachineLearningJobTrigger(job_name="j", conn_id="c", poll_interval=30).question()
-        assert question.tells({"name": "j", "properties": {"status": status}}) == tells
-        assert question.tells(None)
+        assert question.calls_for_check({"name": "j", "properties": {"status": status}}) == tells
+        assert question.calls_for_check(None)
 
     def test_only_jobs_that_an_operator_submitted_are_sought_among_those_with_its_tag(self):
         def params(owner: str | None) -> dict[str, str]:
@@ -423,8 +423,8 @@ class TestWhatListsTell:
         trigger = AzureMachineLearningResourceTrigger(path=path, state=wanted, conn_id="c", poll_interval=30)
         question = trigger.question()
         assert (*question.listing.path, question.name) == tuple(path)
-        assert question.tells({"name": path[-1], "properties": properties}) == tells
-        assert question.tells(None)
+        assert question.calls_for_check({"name": path[-1], "properties": properties}) == tells
+        assert question.calls_for_check(None)
 
     @pytest.mark.parametrize("kind", ["model", "data"])
     async def test_of_versions_a_change_since_a_look_that_agreed_with_the_list(self, kind):
@@ -438,7 +438,7 @@ class TestWhatListsTell:
         client: Any = Client()
         wanted = {"kind": kind, "name": "a", "since": versions[0].created_at, "tags": {"stage": "production"}}
         trigger = AzureMachineLearningVersionTrigger(wanted=wanted, conn_id="c", poll_interval=30)
-        tells = trigger.question().tells
+        tells = trigger.question().calls_for_check
 
         def item(latest: str) -> dict[str, Any]:
             return {"name": "a", "properties": {"latestVersion": latest, "nextVersion": "9"}}
@@ -464,7 +464,7 @@ class TestWhatListsTell:
         client: Any = Client()
         wanted = {"kind": "model", "name": "a", "since": ""}
         trigger = AzureMachineLearningVersionTrigger(wanted=wanted, conn_id="c", poll_interval=30)
-        tells = trigger.question().tells
+        tells = trigger.question().calls_for_check
         assert tells(None)
         assert await trigger.check(client) is None
         assert not tells(None)

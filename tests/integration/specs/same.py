@@ -167,12 +167,12 @@ def plain(noun: str, sent: Sent) -> list[Call]:
 def _without_tags(call: Call) -> Call:
     """Everything: `airflow.*` tags tell which DAG, run and task made it; that makes tags where there were none."""
     method, path, version, body = call
-    for holder in (body, body.get("properties")) if isinstance(body, dict) else ():
-        if isinstance(holder, dict) and "tags" in holder:
-            tags = {key: value for key, value in (holder["tags"] or {}).items() if not key.startswith("airflow.")}
-            holder["tags"] = tags
+    for owner in (body, body.get("properties")) if isinstance(body, dict) else ():
+        if isinstance(owner, dict) and "tags" in owner:
+            tags = {key: value for key, value in (owner["tags"] or {}).items() if not key.startswith("airflow.")}
+            owner["tags"] = tags
             if not tags:
-                del holder["tags"]
+                del owner["tags"]
     return method, path, version, body
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_azureml.emulator.api.job_bodies import for_version
-from airflow_provider_azureml.emulator.api.workspaces import Holder
+from airflow_provider_azureml.emulator.api.workspaces import Owner
 from airflow_provider_azureml.emulator.core.calls import Call, Match
 from airflow_provider_azureml.emulator.core.clock import Clock, timestamp
 from airflow_provider_azureml.emulator.core.directory import Grant, action_of
@@ -339,8 +339,8 @@ def test_the_action_of_a_call() -> None:
 
 
 def test_an_event_is_written_in_the_form_that_was_asked_for() -> None:
-    holder = Holder("s", "g", "w", "guid")
-    form = Subscription(holder.key, "q", "CloudEventSchemaV1_0", "base64", as_list=True, casing="camel")
-    text = write(form, holder, "Kind", "subject", {"modelName": "m"}, 0.0, pascal=True)
+    owner = Owner("s", "g", "w", "guid")
+    form = Subscription(owner.key, "q", "CloudEventSchemaV1_0", "base64", as_list=True, casing="camel")
+    text = write(form, owner, "Kind", "subject", {"modelName": "m"}, 0.0, pascal=True)
     (event,) = json.loads(base64.b64decode(text))
-    assert (event["source"], event["type"], event["data"]) == (holder.id, "Kind", {"modelName": "m"})
+    assert (event["source"], event["type"], event["data"]) == (owner.id, "Kind", {"modelName": "m"})
