@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,11 +14,12 @@ from azure.core.pipeline.policies import RequestIdPolicy, UserAgentPolicy
 from azure.core.rest import HttpRequest
 
 from ..errors import NotFoundError, PermissionDeniedError, TransientError
+from ..shared import SharedInLoop
 from .read_budget import read_budget, retry_after
 from .transport import USER_AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from ..connection import WorkspaceConnection
 
@@ -60,7 +60,7 @@ class BlobReader:
             read_timeout=60,
         )
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
         if self._credential is not None:
@@ -119,21 +119,13 @@ def _refusal(host: str, status: int, headers: dict[str, str]) -> Exception:
     return TransientError(what, retry_after=retry_after(headers))
 
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[BlobReader, int]] = {}
+def _open_reader(connection: WorkspaceConnection) -> AbstractAsyncContextManager[BlobReader]:
+    return aclosing(BlobReader(connection))
 
 
-@asynccontextmanager
-async def shared_blob_reader(connection: WorkspaceConnection) -> AsyncIterator[BlobReader]:
-    """Give a reader that all share who read in this event loop over the same connection; closed with the last."""
-    key = (asyncio.get_running_loop(), connection)
-    reader, users = _shared.get(key) or (BlobReader(connection), 0)
-    _shared[key] = (reader, users + 1)
-    try:
-        yield reader
-    finally:
-        reader, users = _shared[key]
-        if users > 1:
-            _shared[key] = (reader, users - 1)
-        else:
-            del _shared[key]
-            await reader.close()
+_readers = SharedInLoop(_open_reader)
+
+
+def shared_blob_reader(connection: WorkspaceConnection) -> AbstractAsyncContextManager[BlobReader]:
+    """Give the reader that all share who read in this event loop over the same connection."""
+    return _readers.use(connection)

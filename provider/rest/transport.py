@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as jsonlib
 import logging
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -25,11 +23,12 @@ from azure.identity import CredentialUnavailableError
 
 from ..errors import TransientError
 from ..masking import mask_answer
+from ..shared import SharedInLoop
 from .read_budget import read_budget
 from .refusals import path_of, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from azure.core.pipeline import PipelineRequest
@@ -182,26 +181,9 @@ def _first_lines(error: BaseException) -> str:
     return " ".join(str(error).split("\n")[:2]).strip()
 
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Transport, int]] = {}
+_transports = SharedInLoop(Transport)
 
 
-@asynccontextmanager
-async def shared_transport(connection: WorkspaceConnection) -> AsyncIterator[Transport]:
-    """
-    Give a transport whose credential, token and connections are those of all who use it in this event loop.
-
-    A triggerer runs hundreds of waits in one loop; one token and one pool of connections serve them. Closed with the
-    last of them.
-    """
-    key = (asyncio.get_running_loop(), connection)
-    transport, users = _shared.get(key) or (Transport(connection), 0)
-    _shared[key] = (transport, users + 1)
-    try:
-        yield transport
-    finally:
-        transport, users = _shared[key]
-        if users > 1:
-            _shared[key] = (transport, users - 1)
-        else:
-            del _shared[key]
-            await transport.__aexit__(None, None, None)
+def shared_transport(connection: WorkspaceConnection) -> AbstractAsyncContextManager[Transport]:
+    """Give a transport whose credential, token and connections are those of all who use it in this event loop."""
+    return _transports.use(connection)

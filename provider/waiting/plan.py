@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import metrics
 from ..errors import AzureMachineLearningError, TransientError
+from ..shared import SharedInLoop
 from .rounds import Roster, Round, Subject
 from .shared_reads import SharedReads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ..connection import WorkspaceConnection
     from ..rest.client import WorkspaceClient
@@ -332,28 +334,17 @@ def _why(place: _Place) -> str:
     return "listed" if place.is_listed else "spot" if place.is_spot_check else "due"
 
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, WorkspaceConnection], tuple[Plan, contextlib.AsyncExitStack, int]] = {}
-
-
 @contextlib.asynccontextmanager
-async def plan_of_waits(connection: WorkspaceConnection) -> AsyncIterator[Plan]:
-    """Give the plan that all share who wait in this event loop over the same connection; closed with the last."""
+async def _open_plan(connection: WorkspaceConnection) -> AsyncIterator[Plan]:
     from ..rest.transport import shared_transport
 
-    key = (asyncio.get_running_loop(), connection)
-    if key not in _shared:
-        stack = contextlib.AsyncExitStack()
-        # This does not suspend, so no other comes in between.
-        transport = await stack.enter_async_context(shared_transport(connection))
-        plan = await stack.enter_async_context(Plan(connection, transport))
-        _shared[key] = (plan, stack, 0)
-    plan, stack, users = _shared[key]
-    _shared[key] = (plan, stack, users + 1)
-    try:
+    async with shared_transport(connection) as transport, Plan(connection, transport) as plan:
         yield plan
-    finally:
-        plan, stack, users = _shared[key]
-        _shared[key] = (plan, stack, users - 1)
-        if users == 1:
-            del _shared[key]
-            await stack.aclose()
+
+
+_plans = SharedInLoop(_open_plan)
+
+
+def plan_of_waits(connection: WorkspaceConnection) -> AbstractAsyncContextManager[Plan]:
+    """Give the plan that all share who wait in this event loop over the same connection."""
+    return _plans.use(connection)

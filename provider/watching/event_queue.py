@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..shared import SharedInLoop
+
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.queue import QueueMessage
@@ -261,30 +263,33 @@ class Listener:
             log.warning("Event queue %s cannot be read; polling goes on. %s", self._url, text)
 
 
-_listeners: dict[tuple[asyncio.AbstractEventLoop, str, Any], tuple[Listener, asyncio.Task[None]]] = {}
+@contextlib.asynccontextmanager
+async def _listening(key: tuple[str, WorkspaceConnection]) -> AsyncIterator[Listener]:
+    listener = Listener(*key)
+    task = asyncio.create_task(listener.run())
+    try:
+        yield listener
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+_listeners = SharedInLoop(_listening)
 
 
 @contextlib.asynccontextmanager
 async def hearing(url: str, connection: WorkspaceConnection, hearer: Callable[[Nudge], None]) -> AsyncIterator[None]:
     """
-    Hear a queue: one listener in this event loop for all who do. It ends with the last of them.
+    Hear a queue: with one listener in this event loop for all who do.
 
     :param url: of the queue.
     :param connection: whose identity reads it.
     :param hearer: is called with each nudge, whatever workspace and kind it is of.
     """
-    key = (asyncio.get_running_loop(), url, connection)
-    if key not in _listeners:
-        listener = Listener(url, connection)
-        _listeners[key] = listener, asyncio.create_task(listener.run())
-    listener, task = _listeners[key]
-    listener.hearers.append(hearer)
-    try:
-        yield
-    finally:
-        listener.hearers.remove(hearer)
-        if not listener.hearers:
-            del _listeners[key]
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+    async with _listeners.use((url, connection)) as listener:
+        listener.hearers.append(hearer)
+        try:
+            yield
+        finally:
+            listener.hearers.remove(hearer)

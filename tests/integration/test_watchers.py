@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -141,7 +140,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_GATHER", 0.02)
     monkeypatch.setattr(watcher, "_SPACING", 0.1)
     monkeypatch.setattr(watcher, "settle_time", lambda: 0.3)
-    monkeypatch.setattr(version_watcher, "_LOOKS", (0.2, 0.5, 1.0))
+    monkeypatch.setattr(version_watcher, "_PAUSES", (0.2, 0.5, 1.0))
     monkeypatch.setattr(event_queue_module, "_LIFE", 1.0)
 
 
@@ -265,7 +264,7 @@ async def test_a_promotion_is_announced_when_the_tag_comes(ws, triggerer, put, a
     assert one.events.empty(), "promoted again is no news: each version once"
 
 
-async def test_versions_made_out_of_turn_and_from_the_archive_are_announced_at_the_hourly_second_look(
+async def test_versions_made_out_of_turn_and_from_the_archive_are_announced_at_the_hourly_second_check(
     ws, triggerer, put
 ):
     await put("fraud", 5)
@@ -356,7 +355,7 @@ async def test_five_hundred_watched_models_cost_the_polls_of_one(ws, triggerer, 
 
 async def test_watchers_with_tags_share_a_call_for_each_model(ws, triggerer, put, azureml_emulator, monkeypatch):
     # The further looks into a version that is new, in the first 45 s, would be counted with those of each poll.
-    monkeypatch.setattr("airflow_provider_azureml.provider.watching.version_watcher._LOOKS", ())
+    monkeypatch.setattr("airflow_provider_azureml.provider.watching.version_watcher._PAUSES", ())
     await put("fraud", 1)
     watched = [asset(ws, tags={"stage": stage}) for stage in ("production", "staging", "test")]
     triggerer.start(*watched)
@@ -593,10 +592,9 @@ async def test_leaving_closes_everything(ws, triggerer, put, azureml_emulator):
     triggerer.start(one)
     await one.next()
     await triggerer.stop()
-    with contextlib.suppress(KeyError):
-        from airflow_provider_azureml.provider.rest import transport as module
+    from airflow_provider_azureml.provider.rest import transport as module
 
-        assert not module._shared
+    assert len(module._transports) == 0
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
@@ -695,7 +693,7 @@ async def test_a_crash_repeats_nothing_that_is_stored_and_a_pause_what_nobody_ma
 
 async def test_lists_that_lag_behind_lose_nothing(ws, triggerer, put, azureml_emulator, monkeypatch):
     """The fingerprint says that there is a new version before the list shows it."""
-    monkeypatch.setattr(version_watcher, "_LOOKS", (0.2, 0.5, 1.0, 2.0))
+    monkeypatch.setattr(version_watcher, "_PAUSES", (0.2, 0.5, 1.0, 2.0))
     one = asset(ws)
     await watching_from_one(one, triggerer, put)
     azureml_emulator.configure(list_delay=1.0)
@@ -980,7 +978,7 @@ async def test_a_tag_that_an_old_version_gets_is_noticed_whether_lists_show_chan
 ):
     """Where they do, a poll that finds nothing new reads one page of the versions; else it reads all of them."""
     monkeypatch.setattr(version_watcher, "_LATE_CHANGES", 200)
-    monkeypatch.setattr(version_watcher, "_LOOKS", ())
+    monkeypatch.setattr(version_watcher, "_PAUSES", ())
     await asyncio.gather(*(put("fraud", version) for version in range(1, 31)))
     azureml_emulator.configure(page_size=3, answers={"order by change": way})
     try:

@@ -30,6 +30,7 @@ ORDER = {
             "provider.configuration",
             "provider.errors",
             "provider.metrics",
+            "provider.shared",
             "provider.specs",
         },
         {"provider.sign_in", "provider.connection", "provider.links", "provider.task_run", "provider.interruptible"},
