@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,14 +28,6 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(flow, "BLOCK", size)
     monkeypatch.setattr(upload, "BLOCK", size)
     return size
-
-
-@pytest.fixture
-def cut_off() -> Iterator[None]:
-    """For tests that end an upload: of a connection that is just being made, aiohttp leaves the socket to Python."""
-    yield
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()
 
 
 @pytest.fixture
@@ -216,7 +206,6 @@ def test_the_time_limit_ends_an_upload_within_seconds(ws, task, folder, blobs, a
     assert list(blobs().values()) == ([b"alpha"] if retries else [])
 
 
-@pytest.mark.usefixtures("cut_off")
 def test_on_kill_ends_an_upload_within_seconds(ws, task, folder, blobs, azureml_emulator):
     azureml_emulator.misbehave("PUT", "b.txt", host="blob", latency=60)
     runner = task(CreateData, data_asset={"name": "s", "path": str(folder)})
@@ -234,7 +223,6 @@ def test_on_kill_ends_an_upload_within_seconds(ws, task, folder, blobs, azureml_
     assert blobs() == {}
 
 
-@pytest.mark.usefixtures("cut_off")
 def test_a_read_that_hangs_does_not_keep_a_task_from_ending(ws, task, folder, azureml_emulator):
     """A network disk, say. The FIFO takes the place of a file after it was listed."""
     hanging = threading.Event()
