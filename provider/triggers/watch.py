@@ -117,6 +117,7 @@ class AzureMachineLearningWatchTrigger(BaseEventTrigger):
                     event = {"versions": [version.to_dict() for version in piece]}
                     yield TriggerEvent(event)  # type: ignore[no-untyped-call]
         finally:
+            watcher.leave()
             if joined is not None:
                 joined.watched[self.fields["name"]] -= 1
 

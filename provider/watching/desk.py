@@ -59,6 +59,9 @@ class Listing:
     """
     What a list holds, or the error that came instead.
 
+    :param since: of all but ALL: what was asked for is of this moment or later; milliseconds. It may be less than
+        another needs.
+    :param asked: names of jobs that were asked for: those that are not among ``jobs`` do not exist.
     :param versions: not archived.
     :param archived: the archived ones, in the view ALL.
     :param is_whole: whether these are all versions that are not archived.
@@ -68,6 +71,8 @@ class Listing:
     """
 
     view: View = View.ALL
+    since: int = 0
+    asked: frozenset[str] = frozenset()
     versions: tuple[AssetVersion, ...] = ()
     archived: tuple[AssetVersion, ...] = ()
     is_whole: bool = True
@@ -126,6 +131,7 @@ class Desk:
     def collect(self) -> dict[str, Listing]:
         """Return the lists that have come since the last time."""
         found, self._found = self._found, {}
+        self._some.set()
         return found
 
     async def run(self) -> None:
@@ -143,7 +149,8 @@ class Desk:
 
     async def _next(self) -> tuple[str, Query]:
         while True:
-            name = next((name for name in self._wanted if name not in self._busy), None)
+            # What nobody has collected yet is not to be overwritten.
+            name = next((name for name in self._wanted if name not in self._busy and name not in self._found), None)
             pause = self._not_before - time.monotonic()
             if self._client is not None and name is not None and pause <= 0:
                 return name, self._wanted.pop(name)
@@ -187,14 +194,14 @@ class Desk:
                 return await self._list_changed(name, query)
             return await self._list_recent(name, query)
         except NotFoundError:
-            return Listing(query.view)
+            return Listing(query.view, query.since)
 
     async def _list_all(self, name: str) -> Listing:
         assert self._client is not None
         found: dict[bool, list[AssetVersion]] = {False: [], True: []}
         async for version, is_archived in self._client.list_all_versions(self._kind, name):
             found[is_archived].append(version)
-        return Listing(View.ALL, tuple(found[False]), tuple(found[True]))
+        return Listing(View.ALL, versions=tuple(found[False]), archived=tuple(found[True]))
 
     async def _list_recent(self, name: str, query: Query) -> Listing:
         assert self._client is not None
@@ -204,8 +211,8 @@ class Desk:
             found.append(version)
             ordered = in_order.goes_on(version.created_at)
             if query.view is View.RECENT and ordered and milliseconds(version.created_at) < query.since:
-                return Listing(query.view, tuple(found), is_whole=False)
-        return Listing(query.view, tuple(found))
+                return Listing(query.view, query.since, versions=tuple(found), is_whole=False)
+        return Listing(query.view, query.since, versions=tuple(found))
 
     async def _list_changed(self, name: str, query: Query) -> Listing:
         """
@@ -239,7 +246,8 @@ class Desk:
         if is_ordered and not by_creation.holds:
             self._shows_changes_first = True
         is_proven = is_ordered and self._shows_changes_first
-        return Listing(query.view, tuple(found), is_whole=is_whole, changed=newest if is_proven else 0)
+        changed = newest if is_proven else 0
+        return Listing(query.view, query.since, versions=tuple(found), is_whole=is_whole, changed=changed)
 
     async def _list_jobs(self, query: Query) -> Listing:
         """Return the jobs made since, and those that were asked for by name and still exist."""
@@ -256,7 +264,8 @@ class Desk:
         for name in query.jobs - found.keys():
             if (known := await self._client.find_job(name)) is not None:
                 found[name] = known
-        return Listing(jobs=tuple(found.values()), newest=newest)
+        asked = frozenset(query.jobs)
+        return Listing(query.view, query.since, asked, jobs=tuple(found.values()), newest=newest)
 
 
 class _InOrder:

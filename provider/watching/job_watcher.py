@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...datasets.events import parse_time
 from .cursors import JobCursor, milliseconds
 from .desk import JOBS, Query
 from .watcher import Watcher
@@ -47,6 +48,9 @@ class JobWatcher(Watcher):
     async def _take(self, listing: Listing) -> list[AssetVersion]:
         first = self._cursor is None
         cursor: JobCursor = self._cursor or JobCursor()
+        there = listing.asked.union(job.name for job in listing.jobs)
+        if listing.since > cursor.since or not cursor.open <= there:
+            return []  # another asked, who had seen more
         mine = [
             job
             for job in listing.jobs
@@ -70,4 +74,5 @@ class JobWatcher(Watcher):
         if version or not since:
             self._note = "Jobs are replayed with --since; --from-version is for models and data."
             return cursor
-        return JobCursor() if milliseconds(since) == 0 else JobCursor(high=since)
+        high = min(since, cursor.high, key=parse_time) if milliseconds(since) > 0 else ""
+        return JobCursor(high, open=cursor.open)

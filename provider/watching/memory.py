@@ -3,7 +3,9 @@ What a watcher keeps in Airflow, and where.
 
 The cursor is in the asset's state store, as soon as Airflow has stored the event. Airflow deletes that when the asset
 falls out of use, if only because its DAG file has an error for a minute. So a second copy, of what surely reached its
-DAGs, is in an Airflow variable, which Airflow does not delete: the only other place that a trigger may write to.
+DAGs, is in an Airflow variable, which Airflow does not delete: the only other place that a trigger may write to. What
+is on the way from the one to the other is in the store as well, so that it arrives also if the triggerer crashes again
+and again.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
 CURSOR = "azureml"
+SETTLING = "azureml:settling"
 HEALTH = "azureml:health"
 REQUESTS = "azureml_watch_requests"
 _FORMAT = 2
@@ -41,8 +44,8 @@ class Kept:
     :param trigger: the id of the trigger that wrote it.
     :param mark: the asset's fingerprint for which all versions were seen, or None.
     :param request: the id of the last request of ``airflow azureml watchers`` that was done.
-    :param stored: when Airflow had stored the last event of it, in seconds since 1970; None if that surely reached
-        its DAGs.
+    :param stored: when Airflow had stored the last event of it, in seconds since 1970. In the state store None if that
+        surely reached its DAGs; in the copy None if an earlier release wrote it.
     """
 
     cursor: Any
@@ -130,18 +133,34 @@ class Memory:
                 raise OutOfUseError from error
             raise
 
+    async def read_settling(self) -> Any:
+        """Return what is in the state store of an older cursor, which is to be the copy before the youngest one is."""
+        return None if self._store is None else await aget_state(self._store, SETTLING)
+
+    async def write_settling(self, kept: Kept) -> None:
+        """
+        Write an older cursor.
+
+        :raises Exception: the asset is out of use, or Airflow is not there.
+        """
+        if self._store is not None:
+            await aset_state(self._store, SETTLING, kept.to_json())
+
     async def is_there(self) -> bool:
         """Return whether what was written is still there: if not, the asset was out of use since."""
         return self._store is None or await self.read() is not None
 
     async def read_copy(self) -> Any:
         """
-        Return the copy, or None if there is none.
+        Return the copy, or None if there is none; a text if it is no JSON.
 
         :raises Exception: Airflow could not say.
         """
         text = await sync_to_async(read_variable)(self._variable)
-        return None if text is None else json.loads(text)
+        try:
+            return None if text is None else json.loads(text)
+        except (ValueError, RecursionError):
+            return text
 
     async def write_copy(self, kept: Kept) -> None:
         """

@@ -65,9 +65,11 @@ class Beat:
     :param is_complete: whether a name that is not in there does not exist.
     :param found: what watchers asked the desk for.
     :param trouble: why polls fail at the moment, or None.
+    :param last_poll: when one succeeded last, ISO 8601.
     :param desk: where watchers ask for more.
     :param watched: names that watchers join; the poll may ask for those alone.
     :param requests: name of a watched asset -> what ``airflow azureml watchers`` asks of it.
+    :param is_announced: whether an event was made of it.
     :param stored: when Airflow said that it had stored the events made of this beat, on the monotonic clock.
     """
 
@@ -78,7 +80,9 @@ class Beat:
     is_complete: bool = False
     found: Mapping[str, Listing] = field(default_factory=dict)
     trouble: Trouble | None = None
+    last_poll: str | None = None
     requests: Mapping[str, Any] = field(default_factory=dict)
+    is_announced: bool = False
     stored: float | None = None
 
 
@@ -109,11 +113,13 @@ class WorkspacePoll(SharedStreamProducer):
         self._trouble: Trouble | None = None
         self._failures = 0
         self._polls = 0
+        self._last_poll: str | None = None
         self._list_pages: int | None = None  # as far as is known
         self._fingerprints: dict[str, str | None] | None = None
         self._is_complete = False
         self._watched: Counter[str] = Counter()
         self._requests: Mapping[str, Any] = {}
+        self._is_stored = False  # whether Airflow has said so of an event since the last beat
         self._due = [0.0]  # moments of the next polls, on the monotonic clock
         self._not_before = 0.0
         self._connected = contextlib.AsyncExitStack()
@@ -133,8 +139,8 @@ class WorkspacePoll(SharedStreamProducer):
             if polled:
                 await self._poll()
             found = self._desk.collect()
-            if polled or found or time.monotonic() - last >= _TICK:
-                last = time.monotonic()
+            if polled or found or self._is_stored or time.monotonic() - last >= _TICK:
+                last, self._is_stored = time.monotonic(), False
                 beat = self._beat(found)
                 yield beat, beat
             await self._rest(last)
@@ -153,6 +159,7 @@ class WorkspacePoll(SharedStreamProducer):
             is_complete=self._is_complete,
             found=found,
             trouble=self._trouble,
+            last_poll=self._last_poll,
             requests=self._requests,
         )
 
@@ -190,6 +197,7 @@ class WorkspacePoll(SharedStreamProducer):
                 )
             self._complaint, self._trouble, self._failures = "", None, 0
             self._polls += 1
+            self._last_poll = _clock(time.time())
             self._not_before = time.monotonic() + _NUDGE_SPACING
             self._due.append(time.monotonic() + self._interval)
             outcome = "ok"
@@ -280,7 +288,12 @@ class WorkspacePoll(SharedStreamProducer):
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Take note that Airflow has stored all events that were made of these beats."""
         for item in batch:
-            item.broker_payload.stored = time.monotonic()
+            beat: Beat = item.broker_payload
+            beat.stored = time.monotonic()
+            if beat.is_announced:
+                # What is stored is to be kept at once: until then a crash would have it announced again.
+                self._is_stored = True
+                self._wake.set()
 
     async def aclose(self) -> None:
         """Close what was opened; the last watcher has left."""

@@ -97,6 +97,8 @@ class VersionWatcher(Watcher):
             if listing.view is not View.ALL:
                 return []
             await self._begin(listing)
+        if not self._is_enough(listing):
+            return []
         if listing.view is View.CHANGED:
             self._changed = max(0, listing.changed - _LATE_CHANGES)
         new: list[AssetVersion] = self._cursor.to_announce(listing.versions, self.tags)
@@ -108,6 +110,11 @@ class VersionWatcher(Watcher):
                 await self._improve(await self._compact(self._cursor, listing))
             await self._finish(listing)
         return new
+
+    def _is_enough(self, listing: Listing) -> bool:
+        """Whether it shows what this watcher has not seen: another may have asked, who had seen more."""
+        seen: int = self._changed if self.tags and listing.view is View.CHANGED else self._cursor.floor
+        return listing.is_whole or listing.since <= seen
 
     async def _begin(self, listing: Listing) -> None:
         every = (*listing.versions, *listing.archived)

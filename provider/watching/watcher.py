@@ -27,6 +27,7 @@ _SPACING = 3.0  # seconds between two events of one asset
 _UNCONFIRMED = 30.0  # seconds after which an event counts as stored where Airflow does not say so
 _UNREADABLE = 3  # times that Airflow fails to give what was kept, until that counts as unreadable
 _REFUSALS = 3  # errors in a row that make a watcher a failing one
+_HEALTH_AGAIN = 60.0  # seconds until what Airflow did not take for the asset's page is written again
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Watcher(ABC):
         self._cursor: Any = None  # what was announced; None: this watcher has not begun
         self._stored: Any = None  # what of that Airflow has stored
         self._stored_at: float | None = None  # when, in seconds since 1970, if it is not settled
+        self._settling: _Announcement | None = None  # what is kept of those on the way from the one to the other
         self._settled: Any = None  # what of that surely reached its DAGs
         self._kept: Kept | None = None
         self._mark: str | None = None
@@ -99,6 +101,7 @@ class Watcher(ABC):
         self._query_trouble = ""
         self._note = ""
         self._health: dict[str, Any] = {}
+        self._health_due = 0.0  # when it is to be written, on the monotonic clock
         self._last_announcement: str | None = None
 
     # What the kinds of it do
@@ -186,6 +189,7 @@ class Watcher(ABC):
             self._metrics.clear()
         self._cursor = await self._after(piece, rest)
         self._announced.append(_Announcement(beat, now, self._cursor))
+        beat.is_announced = True
         self._backlog = rest
         self._last_announced = now
         self._last_announcement = _clock()
@@ -223,11 +227,19 @@ class Watcher(ABC):
         if kept is not None and self._cursor != self._settled:
             # Who crashes again and again must not begin to wait again each time.
             self._stored_at = kept.stored
-            passed = max(0.0, time.time() - kept.stored) if kept.stored is not None else 0.0
-            self._announced.append(_Announcement(None, time.monotonic() - passed, self._cursor, is_kept=True))
+            await self._load_settling(kept, copied)
+            self._announced.append(_Announcement(None, _since(kept.stored), self._cursor, is_kept=True))
         newest = kept or copied
         self._request = newest.request if newest else None
         self._is_loaded = True
+
+    async def _load_settling(self, kept: Kept, copied: Kept | None) -> None:
+        older, cursor = self._understand(await self._memory.read_settling(), "the asset's state store")
+        if older is None or copied is None or older.trigger != kept.trigger:
+            return
+        if (copied.stored or float("inf")) < (older.stored or 0.0) <= (kept.stored or 0.0):
+            self._settling = _Announcement(None, _since(older.stored), cursor, is_kept=True)
+            self._announced.append(self._settling)
 
     def _understand(self, value: Any, place: str) -> tuple[Kept | None, Any]:
         if value is None:
@@ -268,14 +280,31 @@ class Watcher(ABC):
             last = moment
         if last is None or stored[-1].is_kept:
             return
+        await self._keep_what_settles()
         self._stored, self._stored_at = stored[-1].cursor, time.time() - max(0.0, time.monotonic() - last)
         if await self._keep():
             for event in stored:
                 event.is_kept = True
 
+    async def _keep_what_settles(self) -> None:
+        """
+        Keep what is kept now as well, before something younger takes its place.
+
+        A watcher that crashes again and again, with news in between, would always be waiting for the youngest.
+        """
+        if any(event is self._settling for event in self._announced):
+            return
+        if (older := next((event for event in reversed(self._announced) if event.is_kept), None)) is None:
+            return
+        if await self._memory.is_there():
+            kept = Kept(older.cursor.to_json(), self._trigger_id, stored=self._stored_at)
+            await self._memory.write_settling(kept)
+            self._settling = older
+
     async def _settle(self) -> None:
         """Move to the copy what was stored so long ago that it surely reached its DAGs."""
         settled = None
+        moment = 0.0
         wait = settle_time()
         while self._announced and self._announced[0].is_kept:
             stored = self._announced[0].stored(confirmed=self._confirmed)
@@ -284,12 +313,14 @@ class Watcher(ABC):
             if settled is None and not await self._memory.is_there():
                 await self._begin_again()
                 return
-            settled = self._announced.popleft().cursor
+            settled, moment = self._announced.popleft().cursor, stored
         if settled is not None:
-            await self._keep_copy(settled)
+            await self._keep_copy(settled, time.time() - (time.monotonic() - moment))
 
-    async def _keep_copy(self, cursor: Any) -> None:
-        await self._memory.write_copy(Kept(cursor.to_json(), request=self._request))
+    async def _keep_copy(self, cursor: Any, stored: float | None = None) -> None:
+        """Keep what surely reached its DAGs, of events that Airflow had stored then (seconds since 1970), or by now."""
+        stored = time.time() if stored is None else stored
+        await self._memory.write_copy(Kept(cursor.to_json(), request=self._request, stored=stored))
         self._settled = cursor
         if not self._announced:
             self._stored_at = None
@@ -303,6 +334,7 @@ class Watcher(ABC):
         )
         self._cursor = self._stored = self._settled
         self._kept, self._mark, self._stored_at = None, None, None
+        self._health_due = 0.0  # that is gone, too
         self._announced.clear()
         self._backlog = []
         self._check_again()
@@ -347,7 +379,11 @@ class Watcher(ABC):
             self._cursor = None
             self._request = request["id"]
             return
-        cursor = self._replay(self._cursor, request.get("since"), request.get("from_version"))
+        try:
+            cursor = self._replay(self._cursor, request.get("since"), request.get("from_version"))
+        except ValueError as error:  # somebody wrote the variable by hand
+            self._note = f"What was asked for was not understood: {error}."
+            cursor = self._cursor
         if cursor is None:
             return  # the version has to be looked up first
         self._request = request["id"]
@@ -378,24 +414,34 @@ class Watcher(ABC):
         """Write how it is where the asset's page shows it, when that has changed."""
         trouble = beat.trouble
         why = trouble.why if trouble else self._trouble or self._query_trouble
-        now = _clock()
+        since = trouble.since if trouble else self._health.get("failing_since") or _clock()
         health: dict[str, Any] = {
             "state": "failing" if why else "ok",
             "why": why or self._note or None,
-            "failing_since": (trouble.since if trouble else self._health.get("failing_since") or now) if why else None,
+            "failing_since": since if why else None,
+            "next_poll": trouble.next_poll if trouble else None,
             "last_announced": self._last_announcement,
         }
-        if all(self._health.get(key) == value for key, value in health.items()) and self._health:
+        if health != self._health:
+            self._health, self._health_due = health, 0.0
+            metrics.failing(self._asset, fails=bool(why))
+        if time.monotonic() < self._health_due or (self._cursor is None and not why):  # not before it has begun
             return
-        metrics.failing(self._asset, fails=bool(why))
-        if self._cursor is None and not why:
-            return  # not before it has begun
-        self._health = health
-        row = {**health, "written": now, "next_poll": trouble.next_poll if trouble else None}
         try:
-            await self._memory.write_health(row)
+            await self._memory.write_health({**health, "last_poll": beat.last_poll, "written": _clock()})
+            self._health_due = float("inf")
         except Exception as error:  # noqa: BLE001 - it is out of use, or Airflow is; both are logged elsewhere
+            self._health_due = time.monotonic() + _HEALTH_AGAIN
             self._log.debug("Health of %s could not be written: %s", self._asset, error)
+
+    def leave(self) -> None:
+        """Send that it watches no more."""
+        metrics.failing(self._asset, fails=False)
+
+
+def _since(moment: float | None) -> float:
+    """Return a time of day, in seconds since 1970, on the monotonic clock; now if it is not known, or to come."""
+    return time.monotonic() - (0.0 if moment is None else max(0.0, time.time() - moment))
 
 
 def _clock() -> str:

@@ -12,6 +12,7 @@ import random
 import statistics
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ class Heard:
 
     runs: list[list[str]]
     moments: dict[str, datetime]  # when the first run with it began to be
+    again: list[datetime] = field(default_factory=list)  # when something was told that had been told
 
     @property
     def counts(self) -> Counter[str]:
@@ -89,6 +91,17 @@ class Outcome:
     expected: dict[str, set[str]]
     heard: dict[str, Heard]
     delays: dict[str, list[float]] = field(default_factory=dict)
+    begun: list[tuple[datetime, str]] = field(default_factory=list)  # when which trouble began
+
+    @property
+    def blamed(self) -> Counter[str]:
+        """After which trouble how much was told again: that which had begun last."""
+        found: Counter[str] = Counter()
+        for heard in self.heard.values():
+            for moment in heard.again:
+                place = bisect_right(self.begun, moment, key=lambda pair: pair[0])
+                found[self.begun[place - 1][1] if place else "before"] += 1
+        return found
 
     @property
     def lost(self) -> dict[str, list[str]]:
@@ -99,6 +112,7 @@ class Outcome:
         lines = [
             f"{sum(self.troubles.values())} troubles: {_list(self.troubles)}",
             f"ended by themselves and started again: {_list(self.revived)}",
+            f"told again, by the trouble that had begun last: {_list(self.blamed)}",
         ]
         for name in DAGS:
             heard, wanted = self.heard[name], self.expected[name]
@@ -134,22 +148,29 @@ class Database:
     def heard(self, dag: str) -> Heard:
         """Return what the runs of a DAG got."""
         query = (
-            "SELECT r.id, r.queued_at, e.id, e.extra FROM dag_run r "
+            "SELECT r.id, r.queued_at, e.id, e.extra, e.timestamp FROM dag_run r "
             "LEFT JOIN dagrun_asset_event x ON x.dag_run_id = r.id LEFT JOIN asset_event e ON e.id = x.event_id "
             f"WHERE r.dag_id = 'hardship_{dag}' ORDER BY r.id, e.id"
         )
         runs: dict[int, list[str]] = {}
         moments: dict[str, datetime] = {}
-        for run, queued, event, extra in self.rows(query):
+        told_at: list[tuple[int, str, datetime]] = []
+        for run, queued, event, extra, stored in self.rows(query):
             versions = runs.setdefault(run, [])
             if event is None:
                 continue
             told = extra if isinstance(extra, dict) else json.loads(extra)
             for version in told["payload"]["versions"]:
                 versions.append(_name(version["version"], version["created_at"]))
-                moment = queued if isinstance(queued, datetime) else datetime.fromisoformat(f"{queued}+00:00")
-                moments.setdefault(versions[-1], moment)
-        return Heard(list(runs.values()), moments)
+                moments.setdefault(versions[-1], _moment(queued))
+                told_at.append((event, versions[-1], _moment(stored)))
+        known: set[str] = set()
+        again = []
+        for _, version, moment in sorted(told_at):
+            if version in known:
+                again.append(moment)
+            known.add(version)
+        return Heard(list(runs.values()), moments, again)
 
     def is_in_use(self, asset: str) -> bool:
         """Whether Airflow knows that a DAG refers to this asset."""
@@ -175,6 +196,11 @@ def insist(act: Callable[[], T], *, seconds: float = 180) -> T:
             if time.monotonic() > end:
                 raise
             time.sleep(0.3)
+
+
+def _moment(value: Any) -> datetime:
+    """SQLite has texts."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(f"{value}+00:00")
 
 
 def _name(version: str, created_at: str) -> str:
@@ -308,6 +334,7 @@ class Troubles:
         self._dag_file = dag_file
         self._chance = random.Random(seed)
         self.counts: Counter[str] = Counter()
+        self.begun: list[tuple[datetime, str]] = []
         self.revived: Counter[str] = Counter()
 
     def plan(self, count: int) -> Iterator[str]:
@@ -341,6 +368,7 @@ class Troubles:
             "workspace restarted": self._restart_workspace,
             "lists lag behind": self._lag,
         }
+        self.begun.append((datetime.now(UTC), kind))
         acts[kind]()
         self.counts[kind] += 1
 
@@ -496,7 +524,7 @@ def _wait_until_watching(database: Database) -> None:
 def _outcome(author: Author, trouble: Troubles, database: Database) -> Outcome:
     def now() -> Outcome:
         heard = {name: database.heard(name) for name in DAGS}
-        return Outcome(trouble.counts, trouble.revived, author.expected, heard)
+        return Outcome(trouble.counts, trouble.revived, author.expected, heard, begun=trouble.begun)
 
     end = time.monotonic() + 240
     while now().lost and time.monotonic() < end:

@@ -147,8 +147,9 @@ class PostgreSQL(_Server):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": 200,
+            # What is committed outlives the server, as in production, though not the machine.
             "fsync": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on",
             "full_page_writes": "off",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -51,3 +52,19 @@ def test_the_code_on_a_page_is_python_and_its_imports_are_there(page):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow_provider_azureml"):
                 module = importlib.import_module(node.module)
                 assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+
+
+def test_metrics_are_on_the_pages_and_the_dashboard_asks_for_no_others():
+    code = "".join(path.read_text() for path in (ROOT / "provider").rglob("*.py"))
+    sent = set(re.findall(r'metrics\.(?:count|gauge|duration)\(\s*"([^"]+)"', code))
+    pages = "".join((ROOT / "docs" / page).read_text() for page in ("watchers.md", "how-to/scale.md"))
+    assert set(re.findall(r"`(azureml\.(?:watch|reads|waits)[a-z_.]*)`", pages)) == sent
+    board = json.loads((ROOT / "docs" / "grafana-watchers.json").read_text())
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"airflow_(azureml_[a-z_]+?)(?:_total|_milliseconds_bucket)?(?=[^a-z_])", target["expr"])
+    }
+    assert asked, "it asks for something"
+    assert asked <= {name.replace(".", "_") for name in sent}

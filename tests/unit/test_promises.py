@@ -15,6 +15,17 @@ PROMISES = {
         "test_each_new_version_is_announced_once_whoever_made_it",
         "test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them",
     ),
+    "what is there already is taken as known (`start=\"latest\"`) or announced (`start=\"all\"`)": (
+        "test_what_is_made_while_the_triggerer_is_down_is_announced_when_it_is_back",
+        "test_start_all_announces_what_is_there_in_one_event",
+    ),
+    "ordered, each version once, as it was last announced": (
+        "test_versions_come_oldest_first_however_airflow_orders_events",
+        "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
+    ),
+    "All are read once an hour in any case": (
+        "test_versions_made_out_of_turn_and_from_the_archive_are_announced_at_the_hourly_second_check",
+    ),
     "A job that is NotResponding has not ended": (
         "test_a_job_that_does_not_respond_is_announced_when_it_ends_after_all",
     ),
@@ -42,6 +53,9 @@ PROMISES = {
         "test_a_crash_repeats_nothing_that_is_stored_and_a_pause_what_nobody_may_have_heard",
         "test_an_event_that_airflow_did_not_store_is_told_again",
     ),
+    "the two minutes are about four": (
+        "test_a_triggerer_that_crashes_in_a_loop_with_news_in_between_tells_no_long_backlog_again",
+    ),
     "announcements wait for the repair": (
         "test_what_is_made_during_a_bad_deployment_is_announced_after_the_repair",
         "test_what_was_announced_just_before_an_asset_fell_out_of_use_is_announced_again",
@@ -51,6 +65,7 @@ PROMISES = {
         "test_a_triggerer_that_restarts_during_a_bad_deployment_does_not_begin_anew",
         "test_a_triggerer_that_was_down_during_a_bad_deployment_does_not_begin_anew",
     ),
+    "what was kept cannot be read": ("test_a_copy_that_somebody_has_spoilt_does_not_stop_the_watcher",),
     "the copy counts; without one, all is announced again": (
         "test_a_state_that_cannot_be_read_is_told_loudly_and_the_copy_counts",
         "test_without_a_copy_an_unreadable_state_leads_to_repeating_and_never_to_forgetting",
@@ -62,12 +77,31 @@ PROMISES = {
     ),
     "They share one poll, and each has its own memory": (
         "test_each_consumer_of_one_model_has_its_own_memory",
+        "test_a_consumer_of_jobs_that_was_paused_for_an_hour_hears_all_of_it_though_another_went_on",
+        "test_a_promotion_that_came_while_one_filter_was_paused_is_told_though_another_filter_went_on",
         "test_consumers_of_one_thing_have_each_a_trigger_of_their_own_that_share_a_poll",
     ),
     "Its name and URI hold the filter and the consumer": ("test_two_filters_never_share_an_identity",),
-    "`azureml:health` under its state": ("test_a_failing_watcher_says_why_and_since_when_on_its_assets_page",),
+    "`azureml:health` under its state": (
+        "test_a_failing_watcher_says_why_and_since_when_on_its_assets_page",
+        "test_the_assets_page_says_how_it_is_also_after_a_bad_deployment_and_when_airflow_did_not_take_it_at_first",
+    ),
     "announces again what was made since": ("test_replaying_and_forgetting_are_asked_for_and_done_once",),
-    "In Airflow's statistics": ("test_what_watchers_do_is_in_airflows_statistics",),
+    "In Airflow's statistics": (
+        "test_what_watchers_do_is_in_airflows_statistics",
+        "test_metrics_are_on_the_pages_and_the_dashboard_asks_for_no_others",
+    ),
+    "A platform team sets in Airflow's configuration": (
+        "test_a_platform_team_sets_how_often_is_polled_at_most",
+        "test_a_platform_team_sets_how_late_a_poll_is_tried_again_at_most",
+        "test_a_platform_team_sets_how_many_reads_a_second_go_out",
+    ),
+    "one page, shared by all filters on the asset": ("test_watchers_with_tags_share_a_call_for_each_model",),
+    "a message that is lost, late, repeated or wrong costs latency": (
+        "test_what_is_no_event_goes_to_the_poison_queue_and_the_rest_works_on",
+        "test_a_queue_that_is_not_there_costs_latency_and_no_more",
+        "test_a_list_that_lags_behind_its_event_is_looked_at_again",
+    ),
     "A poll that finds nothing new costs no more than that": (
         "test_a_poll_that_finds_nothing_new_costs_one_read_however_many_versions_and_models_there_are",
         "test_a_poll_that_finds_nothing_new_costs_a_page_whatever_there_is",

@@ -114,6 +114,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.row: Any = None
+        self.settling: Any = None
         self.copy: Any = None
         self.largest = 0
 
@@ -129,6 +130,13 @@ class Memory:
     async def write(self, kept: Kept) -> None:
         self.row = json.loads(json.dumps(kept.to_json()))
         self.largest = max(self.largest, len(json.dumps(self.row)))
+
+    async def read_settling(self) -> Any:
+        return self.settling
+
+    async def write_settling(self, kept: Kept) -> None:
+        self.settling = json.loads(json.dumps(kept.to_json()))
+        self.largest = max(self.largest, len(json.dumps(self.settling)))
 
     async def write_copy(self, kept: Kept) -> None:
         self.copy = json.loads(json.dumps(kept.to_json()))
@@ -290,6 +298,34 @@ def test_of_2000_versions_made_while_no_triggerer_ran_none_is_lost_and_a_crash_r
     run(scenario())
 
 
+def test_a_triggerer_that_crashes_in_a_loop_with_news_in_between_tells_no_long_backlog_again():
+    """A crash each half minute, which is a quarter of the time in which an announcement counts as heard."""
+
+    async def scenario() -> None:
+        registry, memory = Registry(), Memory()
+        registry.put("fraud", 1, 900.0)
+        loop = asyncio.get_running_loop()
+        async with triggerer(registry, {"fraud": memory}, interval=10.0):
+            await until(lambda: memory.row, 60)
+        found: list[str] = []
+        made: dict[str, float] = {}
+        for _ in range(60):
+            version = 2 + len(made)
+            made[str(version)] = loop.time()
+            registry.put("fraud", version, loop.time())
+            async with triggerer(registry, {"fraud": memory}, interval=10.0) as told:
+                await asyncio.sleep(30)
+            found += told["fraud"].versions
+        assert sorted(found, key=int) == [*made], "a crash repeats nothing that is stored and kept"
+        memory.row = memory.settling = None  # the asset fell out of use
+        async with triggerer(registry, {"fraud": memory}, interval=10.0) as told:
+            await until(lambda: told["fraud"].events, 60)
+            again = told["fraud"].versions
+        assert loop.time() - made[again[0]] < 2 * 120 + 60, f"{len(again)} of {len(made)}"
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("tags", [{}, {"stage": "production"}])
 def test_a_poll_that_finds_nothing_new_costs_a_page_whatever_there_is(tags):
     """5,000 models that nobody watches, and one of 10,000 versions."""
@@ -379,3 +415,43 @@ def test_who_joins_while_names_are_asked_for_begins_at_once_and_not_an_interval_
         await shared.aclose()
 
     run(scenario())
+
+
+@pytest.mark.parametrize(("least", "interval", "polls"), [("0", 10, 60), ("60", 10, 10), ("60", 120, 5)])
+def test_a_platform_team_sets_how_often_is_polled_at_most(monkeypatch, least, interval, polls):
+    monkeypatch.setenv("AIRFLOW__AZUREML__WATCH_LEAST_INTERVAL", least)
+
+    async def scenario() -> None:
+        registry = Registry()
+        registry.put("fraud", 1, 900.0)
+        async with triggerer(registry, {"fraud": Memory()}, interval=interval):
+            await asyncio.sleep(600)
+        found = registry.reads["models"] + registry.reads["model"]
+        assert polls - 1 <= found <= polls + 2
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("greatest", "tries"), [("900", (6, 9)), ("60", (58, 62))])
+def test_a_platform_team_sets_how_late_a_poll_is_tried_again_at_most(monkeypatch, greatest, tries):
+    monkeypatch.setenv("AIRFLOW__AZUREML__WATCH_GREATEST_BACKOFF", greatest)
+
+    async def scenario() -> None:
+        registry = Registry(refuse=1.0)
+        registry.put("fraud", 1, 900.0)
+        async with triggerer(registry, {"fraud": Memory()}, interval=60.0):
+            await asyncio.sleep(3600)
+        assert tries[0] <= registry.reads["models"] <= tries[1]
+
+    run(scenario())
+
+
+def test_a_platform_team_sets_how_many_reads_a_second_go_out(monkeypatch):
+    from airflow_provider_azureml.provider.rest.read_budget import read_budget
+
+    monkeypatch.setenv("AIRFLOW__AZUREML__MAX_READS_PER_SECOND", "5")
+
+    async def scenario() -> float:
+        return read_budget(CONNECTION, "https://management.azure.com/subscriptions/x/y").meter.rate
+
+    assert run(scenario()) == 5
