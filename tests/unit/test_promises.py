@@ -15,7 +15,7 @@ PROMISES = {
         "test_each_new_version_is_announced_once_whoever_made_it",
         "test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them",
     ),
-    "what is there already is taken as known (`start=\"latest\"`) or announced (`start=\"all\"`)": (
+    'what is there already is taken as known (`start="latest"`) or announced (`start="all"`)': (
         "test_what_is_made_while_the_triggerer_is_down_is_announced_when_it_is_back",
         "test_start_all_announces_what_is_there_in_one_event",
     ),
@@ -122,7 +122,7 @@ PROMISES = {
         "test_two_triggerers_on_one_queue_hear_every_message_of_every_workspace",
         "test_one_queue_serves_models_and_jobs",
     ),
-    "Events of other workspaces are not heeded": (
+    "Events of other workspaces are ignored": (
         "test_nudges_have_a_least_spacing_and_those_of_other_workspaces_are_not_heeded",
     ),
     "A message that is no event moves to `azureml-events-poison`": (
