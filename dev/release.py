@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,11 @@ def main() -> None:
     options = parser.parse_args()
     for file in build(options.commit, options.into):
         print(hashlib.sha256(file.read_bytes()).hexdigest(), file.name)
+    if (
+        "learn.microsoft.com"
+        in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Documentation"]
+    ):
+        print("Not for upload: [project.urls] Documentation is not this provider's own yet (docs/releasing.md).")
 
 
 def build(commit: str, folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import Any
 from .emulator import Emulator
 from .processes import azurite
 from .processes.children import EmulatorError
+from .processes.clouds import cloud_of
 
 _PORTS = {"control": "the control API", "proxy": "the proxy", "service": "the service"}
 _POLL = 0.25
@@ -132,7 +133,7 @@ def line(call: dict[str, Any]) -> str:
     """Return one call as a line of the log."""
     at = time.strftime("%H:%M:%S", time.localtime(call["at"]))
     path = call["path"].rpartition("/Microsoft.MachineLearningServices/")[2]
-    if ".core.windows.net" in call["host"]:
+    if call["host"].endswith(cloud_of(call["host"]).storage):
         path = f"{call['host'].split('.')[1]}:{path}"
     remark = f"  [{call['fault']}]" if call["fault"] else "" if call["known"] else "  [unknown route]"
     return f"{at} {call['status'] or '---'} {call['method']:6} {call['milliseconds']:7.1f} ms  {path}{remark}"

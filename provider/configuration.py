@@ -49,7 +49,7 @@ def provider_config() -> dict[str, Any]:
     options = {
         name: {
             "description": text,
-            "version_added": "0.2.0",
+            "version_added": "0.1.0",
             "type": "float",
             "example": None,
             "default": str(default),

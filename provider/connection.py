@@ -29,7 +29,7 @@ class Cloud:
     sdk_name: str
     authority: str
     resource_manager: str
-    storage_scope: str
+    storage: str
     studio: str
     registry_discovery: str
 
@@ -37,6 +37,11 @@ class Cloud:
     def arm_scope(self) -> str:
         """The OAuth scope for Azure Resource Manager."""
         return f"{self.resource_manager}/.default"
+
+    @property
+    def storage_scope(self) -> str:
+        """The OAuth scope for storage, the same in all clouds."""
+        return "https://storage.azure.com/.default"
 
     @property
     def ml_scope(self) -> str:
@@ -49,7 +54,7 @@ CLOUDS = {
         "AzureCloud",
         "https://login.microsoftonline.com",
         "https://management.azure.com",
-        "https://storage.azure.com/.default",
+        "core.windows.net",
         "https://ml.azure.com",
         "https://eastus.api.azureml.ms",
     ),
@@ -57,7 +62,7 @@ CLOUDS = {
         "AzureChinaCloud",
         "https://login.chinacloudapi.cn",
         "https://management.chinacloudapi.cn",
-        "https://storage.azure.com/.default",
+        "core.chinacloudapi.cn",
         "https://studio.ml.azure.cn",
         "https://chinaeast2.api.ml.azure.cn",
     ),
@@ -65,7 +70,7 @@ CLOUDS = {
         "AzureUSGovernment",
         "https://login.microsoftonline.us",
         "https://management.usgovcloudapi.net",
-        "https://storage.azure.com/.default",
+        "core.usgovcloudapi.net",
         "https://ml.azure.us",
         "https://usgovarizona.api.ml.azure.us",
     ),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # The connection's field "Sign in with" (extra ``auth``) -> what to check when Entra refuses.
 METHODS = {
     "client_secret": "Check client id, client secret and tenant in the connection.",
-    "client_certificate": "Check client id and tenant, and that the app registration has this certificate.",
+    "client_certificate": "Check client id and tenant, that the app registration has this certificate, and that it has "
+    "not expired.",
     "managed_identity": "Check that the machine or pod that runs this has the identity; a system-assigned one has no "
     "client id in the connection, a user-assigned one has.",
     "workload_identity": "Check the federated credential of the app registration or identity: its issuer, subject "
@@ -31,6 +32,17 @@ METHODS = {
     "default": "Set the connection's field 'Sign in with' (extra 'auth') to the one way that is meant, and only that "
     "one is tried.",
 }
+# What to do about some of Entra's refusals, by their number, whichever way was taken. Source: Microsoft's list of them.
+_ADVICE = {
+    7000222: "Make a new secret for the app registration, and put it into the connection.",
+    700024: "Set the clock of the machine that this runs on: what it signs is valid for minutes.",
+    90002: "Correct the tenant, or the Azure cloud (cloud_environment) that it is in.",
+    500011: "Correct the connection's Azure cloud (cloud_environment): the tenant is in another one.",
+    5000225: "The tenant is disabled: its administrator has to have it enabled again.",
+    7000112: "The app registration is disabled: have it enabled, or use another one.",
+    53003: "A Conditional Access policy of the tenant keeps this identity out, from this place: ask its administrator.",
+}
+_NUMBER = re.compile(r"AADSTS(\d+)")
 # Entra answers at once or not at all; without these, azure-identity waits five minutes for a host that is silent.
 _PATIENCE = {"connection_timeout": 5, "read_timeout": 15, "retry_total": 2}
 _APP = (("client_id", "client ID as login"), ("tenant_id", "'tenantId' in its extra (Tenant ID)"))
@@ -259,8 +271,10 @@ def sign_in_refused(sign_in: SignIn, who: str, authority: str, error: Exception)
     reason = reasons(str(error))
     if status is not None and (status == 429 or status >= 500):
         return TransientError(f"{who}: Microsoft Entra is busy: {reason}")
+    number = _NUMBER.search(reason)
+    advice = _ADVICE.get(int(number[1])) if number else None
     return AuthenticationError(
-        f"{who}: Microsoft Entra gave no token for {sign_in.principal}: {reason} {METHODS[sign_in.method]}"
+        f"{who}: Microsoft Entra gave no token for {sign_in.principal}: {reason} {advice or METHODS[sign_in.method]}"
     )
 
 

@@ -291,7 +291,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
         principal = exchange.service.directory.find(exchange.principal)
         assert principal is not None
         expiry = int(exchange.now) + _TOKEN_SECONDS
-        token = exchange.service.directory.issue(principal, "https://ml.azure.com")
+        token = exchange.service.directory.issue(principal, f"https://{exchange.cloud.tokens}")
         times = {"expiryTimeUtc": expiry, "refreshAfterTimeUtc": expiry - _REFRESH_BEFORE}
         return ok({"accessToken": token, "tokenType": "Bearer", **times})
 
@@ -574,7 +574,7 @@ def score(exchange: Exchange) -> Reply:
     endpoint, document = _invoked(exchange, ONLINE)
     shown = exchange.headers.get("authorization", "").partition(" ")[2]
     if shown not in document["keys"]:
-        exchange.service.directory.authenticate(exchange.headers.get("authorization", ""))
+        exchange.authenticate()
     name = _chosen(exchange, ONLINE, endpoint, document["sent"]["properties"].get("traffic") or {})
     try:
         asked = json.loads(exchange.body)
@@ -588,7 +588,7 @@ def score(exchange: Exchange) -> Reply:
 def invoke_batch(exchange: Exchange) -> Reply:
     """Start a batch job; the Location names the deployment, and the job is in the body."""
     endpoint, document = _invoked(exchange, BATCH)
-    principal = exchange.service.directory.authenticate(exchange.headers.get("authorization", ""))
+    principal = exchange.authenticate()
     exchange.author = principal.author
     default = (document["sent"]["properties"].get("defaults") or {}).get("deploymentName")
     deployment = _chosen(exchange, BATCH, endpoint, {default: 100} if default else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import uuid
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,26 +11,36 @@ import jwt
 from cryptography.x509 import load_pem_x509_certificate
 
 from ..core.arm import Reply
-from ..core.directory import Directory, Principal
+from ..core.directory import AUTHORITY, Directory, Principal, sign_in_refused
+from ..processes.clouds import Cloud, home_of
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
 
-AUTHORITY = "https://login.microsoftonline.com"
+_EXPIRED = "[Reason - The key used is expired.]"
+_UNKNOWN_RESOURCE = (
+    "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the "
+    "application has not been installed by the administrator of the tenant or consented to by any user in the tenant. "
+    "You might have sent your authentication request to the wrong tenant."
+)
 
 
-def sign_in(directory: Directory, tenant: str, form: dict[str, str]) -> Reply:
+def sign_in(directory: Directory, tenant: str, form: dict[str, str], cloud: Cloud) -> Reply:
     """Answer the token endpoint."""
     if tenant != directory.tenant:
-        return _denied(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+        return sign_in_refused(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
     principal = directory.find(form.get("client_id", ""))
     if principal is None:
         missing = f"Application with identifier '{form.get('client_id')}' was not found in the directory '{tenant}'."
-        return _denied(400, "unauthorized_client", 700016, missing)
+        return sign_in_refused(400, "unauthorized_client", 700016, missing)
     if form.get("grant_type") != "client_credentials":
-        return _denied(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
-    if refusal := _refusal(directory, principal, form):
-        return _denied(401, "invalid_client", *refusal)
+        return sign_in_refused(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
+    if refusal := _refusal(directory, principal, form, cloud):
+        return sign_in_refused(401, "invalid_client", *refusal)
     resource = form.get("scope", "").removesuffix("/.default")
+    if home_of(resource) not in (cloud, None):
+        return sign_in_refused(
+            400, "invalid_resource", 500011, _UNKNOWN_RESOURCE.format(resource=resource, tenant=tenant)
+        )
     return ok(
         {
             "token_type": "Bearer",
@@ -41,7 +51,7 @@ def sign_in(directory: Directory, tenant: str, form: dict[str, str]) -> Reply:
     )
 
 
-def _refusal(directory: Directory, principal: Principal, form: dict[str, str]) -> tuple[int, str] | None:
+def _refusal(directory: Directory, principal: Principal, form: dict[str, str], cloud: Cloud) -> tuple[int, str] | None:
     """Return what is wrong with the secret, certificate or token that came along, as Entra numbers and words it."""
     assertion = form.get("client_assertion")
     if assertion is None:
@@ -59,10 +69,15 @@ def _refusal(directory: Directory, principal: Principal, form: dict[str, str]) -
             f"No matching federated identity record found for presented assertion subject '{claims.get('sub')}'. Check "
             "your federated identity credential Subject, Audience and Issuer against the presented assertion."
         )
-    audience = f"{AUTHORITY}/{directory.tenant}/oauth2/v2.0/token"
+    audience = f"https://{cloud.login}/{directory.tenant}/oauth2/v2.0/token"
     try:
-        key: Any = load_pem_x509_certificate(principal.certificate.encode()).public_key()
+        certificate = load_pem_x509_certificate(principal.certificate.encode())
+        key: Any = certificate.public_key()
         jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=audience)
+        if certificate.not_valid_after_utc < datetime.now(UTC):
+            return 700027, f"The certificate used to sign the client assertion is expired on application. {_EXPIRED}"
+    except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):
+        return 700024, "Client assertion is not within its valid time range."
     except (ValueError, jwt.InvalidTokenError):
         return 700027, (
             "The certificate with identifier used to sign the client assertion is not registered on application. "
@@ -71,28 +86,12 @@ def _refusal(directory: Directory, principal: Principal, form: dict[str, str]) -
     return None
 
 
-def _denied(status: int, error: str, number: int, text: str) -> Reply:
-    trace = str(uuid.uuid4())
-    return Reply(
-        status,
-        {
-            "error": error,
-            "error_description": f"AADSTS{number}: {text} Trace ID: {trace}",
-            "error_codes": [number],
-            "timestamp": "2026-01-01 00:00:00Z",
-            "trace_id": trace,
-            "correlation_id": str(uuid.uuid4()),
-            "error_uri": f"{AUTHORITY}/error?code={number}",
-        },
-    )
-
-
 @route("GET", "/{tenant}/v2.0/.well-known/openid-configuration")
 def openid_configuration(exchange: Exchange, tenant: str) -> Reply:
     """Tell where the endpoints of a tenant are."""
     directory = exchange.service.directory
     if tenant != directory.tenant:
-        return _denied(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
+        return sign_in_refused(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
     return ok(
         {
             "token_endpoint": f"{AUTHORITY}/{tenant}/oauth2/v2.0/token",
@@ -120,4 +119,4 @@ def instance_discovery(exchange: Exchange) -> Reply:
 @route("POST", "/{tenant}/oauth2/v2.0/token")
 def token(exchange: Exchange, tenant: str) -> Reply:
     """Sign in with a client secret, or with an assertion: a certificate's, or a workload's own token."""
-    return sign_in(exchange.service.directory, tenant, dict(parse_qsl(exchange.body.decode())))
+    return sign_in(exchange.service.directory, tenant, dict(parse_qsl(exchange.body.decode())), exchange.cloud)

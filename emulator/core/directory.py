@@ -1,7 +1,7 @@
 """Microsoft Entra ID, as far as a credential of azure-identity asks it: principals, their secrets, roles and tokens.
 
 Sources: the OAuth 2.0 client credentials flow and the AADSTS error codes as Microsoft documents them; ARM's
-AuthorizationFailed as ARM words it. What is checked of a token is its signature, life time and tenant.
+AuthorizationFailed as ARM words it. What is checked of a token is its signature, life time, tenant and audience.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import json
 import secrets
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import jwt
 
-from .arm import Author, ServiceError, gateway_error
+from ..processes.clouds import PUBLIC
+from .arm import Author, Reply, ServiceError, gateway_error
 from .clock import timestamp
 from .roles import BUILT_IN, Role
 from .store import Store
 
+AUTHORITY = f"https://{PUBLIC.login}"
 ISSUER = "https://oidc.emulator.example/"
 AUDIENCE = "api://AzureADTokenExchange"
 """What tokens for workload identity federation are made out for, as Microsoft documents it."""
@@ -191,8 +194,8 @@ class Directory:
             self._checked[token] = claims
         return claims
 
-    def authenticate(self, authorization: str) -> Principal:
-        """Return whose bearer token this is, or answer 401 as ARM does."""
+    def authenticate(self, authorization: str, audiences: Collection[str]) -> Principal:
+        """Return whose bearer token this is, or answer 401 as ARM does; `audiences`: whom it may be made out for."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise self._refused("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
@@ -202,6 +205,13 @@ class Directory:
                 "ExpiredAuthenticationToken",
                 f"The access token expiry UTC time '{timestamp(claims['exp'])}' is earlier than current UTC time "
                 f"'{timestamp(time.time())}'.",
+            )
+        if claims["aud"] not in audiences:
+            allowed = "','".join(audiences)
+            raise self._refused(
+                "InvalidAuthenticationTokenAudience",
+                f"The access token has been obtained for wrong audience or resource '{claims['aud']}'. It should "
+                f"exactly match with one of the allowed audiences '{allowed}'.",
             )
         principal = self._principals.get(claims["appid"])
         if principal is None:
@@ -246,3 +256,20 @@ def noun_of(path: str) -> str:
 def action_of(method: str, path: str) -> str:
     """Return the action that a call is, as roles name it: Microsoft.MachineLearningServices/workspaces/jobs/read."""
     return f"{noun_of(path)}/{_VERBS.get(method, 'action')}"
+
+
+def sign_in_refused(status: int, error: str, number: int, text: str) -> Reply:
+    """Return an answer of the token endpoint that is an error: of OAuth's kinds, with Entra's number and text."""
+    trace = str(uuid.uuid4())
+    return Reply(
+        status,
+        {
+            "error": error,
+            "error_description": f"AADSTS{number}: {text} Trace ID: {trace}",
+            "error_codes": [number],
+            "timestamp": "2026-01-01 00:00:00Z",
+            "trace_id": trace,
+            "correlation_id": str(uuid.uuid4()),
+            "error_uri": f"{AUTHORITY}/error?code={number}",
+        },
+    )

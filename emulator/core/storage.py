@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-STORAGE = {"blob": ".blob.core.windows.net", "queue": ".queue.core.windows.net"}
+from ..processes.clouds import CLOUDS
+
+STORAGE = {service: tuple(f".{service}.{cloud.storage}" for cloud in CLOUDS) for service in ("blob", "queue")}
 _VERSION = "2020-08-04"
 _WAIT = 0.02
 
@@ -37,7 +39,7 @@ class Endpoints:
 
 def storage_service(host: str) -> str | None:
     """Return which storage service a host belongs to, or None."""
-    return next((name for name, suffix in STORAGE.items() if host.endswith(suffix)), None)
+    return next((name for name, suffixes in STORAGE.items() if host.endswith(suffixes)), None)
 
 
 def _time(seconds: float) -> str:

@@ -7,19 +7,9 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-HOSTS = (
-    "management.azure.com",
-    "login.microsoftonline.com",
-    "login.windows.net",
-    "*.api.azureml.ms",
-    "*.experiments.azureml.net",
-    "*.inference.ml.azure.com",
-    "*.blob.core.windows.net",
-    "*.queue.core.windows.net",
-    "*.table.core.windows.net",
-    "localhost",
-    "127.0.0.1",
-)
+from .clouds import CLOUDS
+
+HOSTS = ("login.windows.net", "localhost", "127.0.0.1", *(host for cloud in CLOUDS for host in cloud.hosts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,7 @@ class Certificates:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA(organization_name="AzureML emulator")
-        leaf = authority.issue_cert(*HOSTS, f"*.{region}.inference.ml.azure.com")
+        leaf = authority.issue_cert(*HOSTS, *(f"*.{region}.{cloud.endpoints}" for cloud in CLOUDS))
         authority.cert_pem.write_to_path(self.authority)
         self.bundle.write_bytes(authority.cert_pem.bytes() + _system_authorities())
         self.certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))

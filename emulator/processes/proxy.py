@@ -16,16 +16,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .children import end_with_parent, listen, ready
+from .clouds import CLOUDS
 from .config import Config
 
-_TARGETS = (
-    (re.compile(r"(management\.azure\.com|login\.(microsoftonline\.com|windows\.net))"), "service"),
-    (re.compile(r"[\w-]+\.(api\.azureml\.ms|experiments\.azureml\.net)"), "service"),
-    (re.compile(r"[\w.-]+\.inference\.ml\.azure\.com"), "service"),
-    (re.compile(r"[a-z0-9]+\.blob\.core\.windows\.net"), "service"),
-    (re.compile(r"[a-z0-9]+\.queue\.core\.windows\.net"), "service"),
-    (re.compile(r"[a-z0-9]+\.table\.core\.windows\.net"), "table"),
-)
+
+def _any(*names: str) -> str:
+    return "|".join(map(re.escape, names))
+
+
+_TARGETS = [(re.compile(r"login\.windows\.net"), "service")] + [
+    (re.compile(pattern), target)
+    for cloud in CLOUDS
+    for pattern, target in (
+        (_any(cloud.login, cloud.resource_manager), "service"),
+        (rf"[\w-]+\.({_any(cloud.services, cloud.experiments)})", "service"),
+        (rf"[\w.-]+\.{_any(cloud.endpoints)}", "service"),
+        (rf"[a-z0-9]+\.(blob|queue)\.{_any(cloud.storage)}", "service"),
+        (rf"[a-z0-9]+\.table\.{_any(cloud.storage)}", "table"),
+    )
+]
 _CONNECT = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")
 _LIMIT = 256 * 1024
 

@@ -21,9 +21,11 @@ from starlette.types import Receive, Scope, Send
 
 from ..core.arm import NOTHING, Author, Reply, ServiceError, gateway_error
 from ..core.calls import Call
+from ..core.directory import sign_in_refused
 from ..core.faults import Fault
 from ..core.service import Service
 from ..core.storage import storage_service
+from ..processes.clouds import CLOUDS, PUBLIC, cloud_of
 from .dispatch import dispatch
 from .exchange import Exchange
 from .hierarchy import Hierarchy
@@ -35,6 +37,8 @@ _NO_BODY = {204, 304}
 _CODES = {429: "TooManyRequests", 500: "InternalServerError", 503: "ServiceUnavailable"}
 _STORAGE_CODES = {403: "AuthorizationFailure", 500: "InternalError", 503: "ServerBusy"}
 _SECRETS = {"sig"}
+_LOGINS = {cloud.login for cloud in CLOUDS}
+_OAUTH = {400: "invalid_request", 401: "invalid_client", 403: "unauthorized_client"}
 
 
 class Drop(Protocol):
@@ -58,8 +62,8 @@ class Application:
         service, began = self._service, time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        host, path = headers.get("host", "").partition(":")[0], scope["raw_path"].decode()
-        storage = storage_service(host)
+        host, path = headers.get("host", "").partition(":")[0].lower(), scope["raw_path"].decode()
+        cloud, storage = cloud_of(host), storage_service(host)
         shown = {name: "..." if storage and name in _SECRETS else value for name, value in query.items()}
         call = service.calls.begin(service.clock.now(), scope["method"], host, path, shown)
         call.user_agent = headers.get("user-agent", "")
@@ -73,7 +77,11 @@ class Application:
             else:
                 now = service.clock.now()
                 body = await _read(receive, service.config.max_body)
-                exchange = Exchange(service, call.method, host, path, query, headers, body, Author(""), "", now)
+                exchange = Exchange(
+                    service, call.method, cloud.inward(host), path, query, headers, body, Author(""), "", now, cloud
+                )
+                if cloud is not PUBLIC and exchange.host != PUBLIC.login:
+                    exchange.body = cloud.inward(body.decode("latin-1")).encode("latin-1")
                 exchange.operation_error = fault.operation_error if fault else None
                 act = partial(_handle, exchange, call)
             await self._answer(fault, act, call, scope, send)
@@ -123,6 +131,12 @@ async def _handle(exchange: Exchange, call: Call) -> Answer:
         body = None if isinstance(reply.body, bytes) or reply.body is NOTHING else reply.body
         shown = {name: getattr(call, name) for name in ("method", "host", "path", "template", "api_version")}
         exchange.service.calls.answers.append({**shown, "status": reply.status, "body": copy.deepcopy(body)})
+    if exchange.cloud is not PUBLIC:
+        outward = exchange.cloud.outward
+        headers = {name: outward(value) for name, value in reply.headers.items()}
+        reply = Reply(
+            reply.status, outward(reply.encode().decode("latin-1")).encode("latin-1"), headers, reply.by_gateway
+        )
     return _wrap(reply, call.method, "application/json; charset=utf-8")
 
 
@@ -139,7 +153,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 
 
 def _refusal(fault: Fault, call: Call) -> Answer:
-    """Return the answer that a fault puts in the place of the real one, in the words of ARM or of storage."""
+    """Return the answer that a fault puts in the place of the real one, in the words of ARM, of storage or of Entra."""
     status = fault.status or 500
     retry = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
     message = fault.message or "The emulator was told to answer this."
@@ -147,6 +161,10 @@ def _refusal(fault: Fault, call: Call) -> Answer:
         code = fault.code or _STORAGE_CODES.get(status, "InternalError")
         text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
         return _wrap(Reply(status, text.encode(), {"x-ms-error-code": code, **retry}), call.method, "application/xml")
+    if call.host in _LOGINS:
+        number = int((fault.code or "0").removeprefix("AADSTS"))
+        reply = sign_in_refused(status, _OAUTH.get(status, "temporarily_unavailable"), number, message)
+        return _wrap(Reply(status, reply.body, retry), call.method, "application/json; charset=utf-8")
     reply = gateway_error(status, fault.code or _CODES.get(status, "InternalServerError"), message).reply
     reply.headers |= retry
     return _wrap(reply, call.method, "application/json; charset=utf-8")

@@ -77,7 +77,7 @@ def _scores(host: str) -> bool:
 
 
 def _identify(exchange: Exchange, call: Call) -> Principal:
-    principal = exchange.service.directory.authenticate(exchange.headers.get("authorization", ""))
+    principal = exchange.authenticate()
     exchange.author, exchange.principal = principal.author, principal.client_id
     call.principal = principal.client_id
     return principal

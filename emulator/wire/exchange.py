@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..core.arm import Author, invalid
+from ..core.directory import Principal
 from ..core.owners import Owner
 from ..core.service import Service
+from ..processes.clouds import PUBLIC, Cloud
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class Exchange:
     author: Author
     principal: str
     now: float
+    cloud: Cloud = PUBLIC
+    """The cloud that the caller means; `host` and `body` have the public one's names."""
     owner: Owner | None = None
     draws: str | None = None
     """The bucket of limits that the call draws from, where it is not that of its method."""
@@ -48,6 +52,16 @@ class Exchange:
     def url(self) -> str:
         """The URL of the call as Location repeats it: resource and the caller's query string."""
         return f"https://{self.host}{self.path}?{urlencode(self.query)}"
+
+    def authenticate(self) -> Principal:
+        """Return who asks, or answer 401."""
+        manager, older, own = self.cloud.audiences
+        audiences: tuple[str, ...] = (manager, older, own)
+        if self.host == PUBLIC.resource_manager:
+            audiences = (manager, older)
+        elif self.host.endswith(PUBLIC.endpoints):
+            audiences = (own,)
+        return self.service.directory.authenticate(self.headers.get("authorization", ""), audiences)
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ...datasets.events import AssetVersion
 from ...datasets.workspace import Kind
 from ..errors import JobFailedError
 from .states import JobOutcome, job_outcome
+
+if TYPE_CHECKING:
+    from ..connection import Cloud
 
 _TYPE_FIELD = {Kind.MODEL: "modelType", Kind.DATA: "dataType"}
 _URI_FIELD = {Kind.MODEL: "modelUri", Kind.DATA: "dataUri"}
@@ -204,13 +207,17 @@ class Datastore:
     has_credentials: bool
 
     @classmethod
-    def from_body(cls, body: dict[str, Any]) -> Datastore | None:
-        """Return the datastore that an ARM body of ``.../datastores/NAME`` describes; None if it is not of blobs."""
+    def from_body(cls, body: dict[str, Any], cloud: Cloud) -> Datastore | None:
+        """
+        Return the datastore that an ARM body of ``.../datastores/NAME`` describes; None if it is not of blobs.
+
+        :param cloud: whose storage it is in where the body does not say.
+        """
         properties = body["properties"]
         if properties.get("datastoreType") not in ("AzureBlob", "AzureDataLakeGen2"):
             return None
         credentials = (properties.get("credentials") or {}).get("credentialsType") or "None"
-        host = f"{properties['accountName']}.blob.{properties.get('endpoint') or 'core.windows.net'}"
+        host = f"{properties['accountName']}.blob.{properties.get('endpoint') or cloud.storage}"
         return cls(
             name=body["name"],
             account_url=f"{properties.get('protocol') or 'https'}://{host}",

@@ -80,10 +80,13 @@ class WorkspaceClient:
     async def _send(
         self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None, retry: bool = True
     ) -> Answer:
+        query = {"api-version": self._api_version(path), **(params or {})}
+        if self.connection.api_version and not path.startswith("/providers/"):  # which are other services
+            query["api-version"] = self.connection.api_version
         return await self._transport.request(
             method,
             f"{await self._root()}{path}",
-            params={"api-version": self._api_version(path), **(params or {})},
+            params=query,
             json=json,
             retry=retry and self._retry,
             reader=self._reader,
@@ -199,7 +202,7 @@ class WorkspaceClient:
                 raise NotFoundError(f"Workspace {self.connection.workspace.label} has no default datastore.")
         else:
             body = await self._get(f"/datastores/{_segment(name)}")
-        if (datastore := Datastore.from_body(body)) is None:
+        if (datastore := Datastore.from_body(body, self.connection.cloud)) is None:
             raise SpecError(
                 f"Datastore {body['name']!r} is of type {body['properties'].get('datastoreType')}; "
                 "uploads need one of Azure Blob Storage."
@@ -209,7 +212,7 @@ class WorkspaceClient:
     async def list_datastores(self) -> AsyncIterator[tuple[str, Datastore | None]]:
         """Yield the name of each datastore, and where it is if it is of blobs."""
         async for body in self._list("/datastores", {}):
-            yield body["name"], Datastore.from_body(body)
+            yield body["name"], Datastore.from_body(body, self.connection.cloud)
 
     async def get_datastore_secret(self, name: str) -> str:
         """

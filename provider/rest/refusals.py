@@ -26,6 +26,12 @@ _PROVIDER = "Microsoft.MachineLearningServices"
 _MISSING_ABOVE = {"ResourceGroupNotFound", "SubscriptionNotFound", "InvalidSubscriptionId"}
 _NAMED = re.compile(rf"{re.escape(_PROVIDER)}/((?:workspaces|registries)/[^'\"\s?]+)", re.IGNORECASE)
 _PARENT = re.compile(r"parent resource '([^'/]+(?:/[^'/]+)*)'", re.IGNORECASE)
+# Why a token that Entra gave is of no use here. Source: ARM's own codes.
+_TOKEN_ADVICE = {
+    "ExpiredAuthenticationToken": "Check the clock of the machine that this runs on.",
+    "InvalidAuthenticationTokenTenant": "Correct the connection: the subscription is in another tenant than who asks.",
+    "InvalidAuthenticationTokenAudience": "Correct the connection's Azure cloud (cloud_environment).",
+}
 _SWITCHES = re.compile(r"/computes/[^/]+/(?:start|stop|restart)$", re.IGNORECASE)
 
 
@@ -45,7 +51,7 @@ def refusal(
     path = path_of(url)
     what = f"{connection.who}: {method} {path} was answered with {status} {code}: {reason}"
     if status == 401:
-        return AuthenticationError(f"{what} {METHODS[connection.sign_in.method]}")
+        return AuthenticationError(f"{what} {_TOKEN_ADVICE.get(code) or METHODS[connection.sign_in.method]}")
     if status == 403:
         return PermissionDeniedError(f"{what} {_advice(connection, method, path, code)}")
     if status == 404 and lacks_workspace(body, path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import json
 import time
 from collections.abc import Callable
@@ -148,6 +149,31 @@ class TestCertificate:
         assert "'azureml'" in str(caught.value)
         assert "hunter2" not in str(caught.value)
 
+    def test_that_has_expired_is_said_to_have(self, side, connect, azureml_emulator):
+        begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=400)
+        leaf = trustme.CA().issue_cert(
+            "old.example",
+            key_type=trustme.KeyType.RSA,
+            not_before=begin,
+            not_after=begin + datetime.timedelta(days=365),
+        )
+        public, private = leaf.cert_chain_pems[0].bytes().decode(), leaf.private_key_pem.bytes().decode()
+        connect(azureml_emulator.create_principal(certificate=public)["client_id"], certificate_data=private + public)
+        with pytest.raises(
+            AuthenticationError, match=r"AADSTS700027.*The key used is expired.*that it has not expired"
+        ):
+            side.read()
+
+    def test_on_a_machine_whose_clock_is_wrong_the_clock_is_named(self, side, app, connect, certificate):
+        connect(app, certificate_data=certificate["pem"])
+        with (
+            freeze_time(
+                datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3), real_asyncio=True, tick=True
+            ),
+            pytest.raises(AuthenticationError, match=r"AADSTS700024.*Set the clock of the machine"),
+        ):
+            side.read()
+
 
 @each_way_of_asking
 class TestWorkloadIdentity:
@@ -247,6 +273,25 @@ class TestAzureConnection:
 def test_a_wrong_secret_is_not_something_to_try_again(side, connect, azureml_emulator):
     connect(azureml_emulator.client_id, "wrong")
     with pytest.raises(AuthenticationError, match=r"'azureml'.*AADSTS7000215.*Check client id, client secret"):
+        side.read()
+
+
+@each_way_of_asking
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (7000222, "Make a new secret"),
+        (90002, "Correct the tenant, or the Azure cloud"),
+        (5000225, "The tenant is disabled"),
+        (53003, "Conditional Access"),
+    ],
+)
+def test_what_to_do_is_told_by_the_number_of_entras_refusal(side, connect, azureml_emulator, number, advice):
+    connect(azureml_emulator.client_id, azureml_emulator.client_secret)
+    azureml_emulator.misbehave(
+        "POST", "/oauth2/v2.0/token", host="login", status=401, code=f"AADSTS{number}", message="As Entra words it."
+    )
+    with pytest.raises(AuthenticationError, match=rf"AADSTS{number}: As Entra words it\. {advice}"):
         side.read()
 
 

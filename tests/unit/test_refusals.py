@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_azureml.datasets import Workspace
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
 from airflow_provider_azureml.provider.errors import (
+    AuthenticationError,
     ConnectionConfigurationError,
     NotFoundError,
     PermissionDeniedError,
@@ -36,6 +37,22 @@ def provider(code: str, message: str, *, detail: str = "", inner: dict[str, Any]
     more = [{"type": "Location", "info": {"value": "westeurope"}}]
     more += [{"type": "InnerError", "info": {"value": inner}}] if inner else []
     return {"error": {"code": code, "message": message, "details": details, "additionalInfo": more}}
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("ExpiredAuthenticationToken", "Check the clock of the machine that this runs on."),
+        ("InvalidAuthenticationTokenTenant", "the subscription is in another tenant than who asks."),
+        ("InvalidAuthenticationTokenAudience", "Correct the connection's Azure cloud (cloud_environment)."),
+        ("AuthenticationFailed", "is meant, and only that one is tried."),
+    ],
+)
+def test_a_token_that_is_refused_is_told_with_what_to_do_about_it(code, advice):
+    error = refusal(CONNECTION, "GET", WS.id, 401, gateway(code, "As ARM words it."), {})
+    assert isinstance(error, AuthenticationError)
+    assert "As ARM words it. " in str(error)
+    assert str(error).endswith(advice)
 
 
 NO_WORKSPACE = {"code": "NotFound", "innerError": {"code": "WorkspaceNotFound", "innerError": None}}
