@@ -405,7 +405,7 @@ def cancel_job(exchange: Exchange, name: str) -> Reply:
 
 def own_exchange(service: Service, owner: Owner, author: Author, now: float) -> Exchange:
     """Return an exchange for what the service does of its own accord."""
-    return Exchange(service, "", "", "", {}, {}, b"", author, "", now, owner)
+    return Exchange(service, "", "", "", {}, {}, b"", author, "", now, owner=owner)
 
 
 _LOGS = {"Pipeline": "logs/azureml/executionlogs.txt", "Sweep": "azureml-logs/hyperdrive.txt"}
