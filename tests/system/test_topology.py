@@ -203,6 +203,11 @@ def test_no_secret_is_in_logs_database_xcom_rendered_templates_or_the_list_of_pr
         for place, text in places.items()
         if (match := SIGNATURE.search(text))
     }
+    found |= {
+        f"token in {place}: {around(text, match[0])[:400]}"
+        for place, text in places.items()
+        if (match := TOKEN.search(text))
+    }
     assert not found, "\n".join(sorted(found))
     # What would have been found is there to be found: debug lines of those who hold secrets, and all places.
     everything = "\n".join(logs.values())
@@ -212,6 +217,7 @@ def test_no_secret_is_in_logs_database_xcom_rendered_templates_or_the_list_of_pr
     assert any("celery" in one for one in played.arguments)
 
 
+TOKEN = re.compile(r"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9\.[\w.-]{20,}")  # as the emulator's Entra writes them
 SIGNATURE = re.compile(r"(?<![a-z])sig(=|%3D)(?!\*\*\*|\.\.\.|REDACTED)[A-Za-z0-9%+/]{20,}")
 
 
