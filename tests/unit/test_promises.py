@@ -1,4 +1,4 @@
-"""Each promise that docs/watchers.md makes, and the tests that fail when it is broken."""
+"""Each promise that README and the pages make, and the tests that fail when it is broken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-PROMISES = {
+WATCHERS = {
     "Each version once, when it first matches": (
         "test_each_new_version_is_announced_once_whoever_made_it",
         "test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them",
@@ -131,9 +131,193 @@ PROMISES = {
 }
 
 
+PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
+    "docs/watchers.md": WATCHERS,
+    "README.md": {
+        "A task that is retried after a crash makes nothing twice": (
+            "test_sigkill_after_any_call_leaves_one_job",
+            "test_sigkill_after_any_call_leaves_one_version_of_whole_files",
+            "test_sigkill_after_any_call_acts_once",
+        ),
+        "Deferred, they take no worker slot": (
+            "test_a_deferred_sensor_resumes_when_the_job_completes_and_returns_its_facts",
+        ),
+        "A failed job fails its task with the service's own reason in the task's log": (
+            "test_a_failed_job_fails_the_task_with_the_services_reason_in_its_log",
+        ),
+        "name assets without asking Azure, so DAG files stay fast to parse": (
+            "test_what_dag_files_and_the_triggerer_import_loads_no_azure_package",
+        ),
+        "Connections made for `airflow-provider-azure-machinelearning` keep working": (
+            "test_a_connection_of_the_provider_that_this_one_succeeds_works_unchanged",
+        ),
+        "nothing of the product imports it": ("test_a_room_imports_only_from_itself_and_from_rooms_below",),
+        '*Test* of a saved connection answers "Bad Request" while its port is empty': (
+            "test_airflows_fault_73298_test_of_a_saved_connection_without_port_is_a_bad_request",
+        ),
+        "*Edit* shows only those extra fields that the connection already has": (
+            "test_airflows_fault_edit_shows_only_the_extra_fields_that_a_connection_has",
+        ),
+    },
+    "docs/concepts.md": {
+        "in the order in which AzureML made them, each version once": (
+            "test_versions_come_oldest_first_however_airflow_orders_events",
+            "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
+        ),
+        "finds what its earlier try made: one job, one version, one endpoint": (
+            "test_sigkill_after_any_call_leaves_one_job",
+            "test_sigkill_after_any_call_leaves_one_version",
+            "test_sigkill_after_any_call_acts_once",
+        ),
+        "Clearing a finished task makes a new one": (
+            "test_a_cleared_task_makes_a_new_version",
+            "test_a_cleared_task_submits_anew",
+        ),
+        "Only the connection's id and names are stored there, never a secret": (
+            "test_airflows_database_holds_no_secret_while_a_sensor_is_deferred",
+        ),
+        "cancels the job that it started, never one that it only watches": (
+            "test_marking_the_task_failed_cancels_its_job",
+            "test_a_trigger_of_somebody_elses_job_cancels_nothing",
+        ),
+    },
+    "docs/how-to/logs.md": {
+        "while the job writes it, from the worker and from the triggerer alike": (
+            "test_lines_are_shown_while_the_job_runs_and_the_rest_when_it_has_ended",
+        ),
+        "At most one request a job (and running step) and `poll_interval`": (
+            "test_a_wait_with_its_log_costs_one_more_request_an_interval_at_most",
+        ),
+        "then a line links to the rest in studio": ("test_more_than_the_limit_is_not_shown_and_there_is_a_link",),
+        "A line is shown once it is whole; of a progress bar (`\\r`) its last state": (
+            "test_a_line_is_shown_once_it_is_whole_and_once",
+            "test_of_a_progress_bar_the_last_state_is_shown",
+        ),
+        "one that was replaced is shown from its beginning": (
+            "test_a_file_that_was_replaced_is_shown_from_its_beginning",
+        ),
+        "So a retry, and a triggerer that dies, go on from there": (
+            "test_another_try_goes_on_where_the_first_was",
+            "test_a_triggerer_that_dies_goes_on_where_it_was",
+        ),
+        "Nothing is lost": ("test_a_worker_killed_at_each_call_shows_all",),
+        "a warning says so with the link, and the job is waited for without its log": (
+            "test_storage_that_refuses_each_address_is_given_up_with_a_link",
+        ),
+    },
+    "docs/how-to/dev-to-prod.md": {
+        "Both make one copy for one task run, also when the worker is killed, announce the copy": (
+            "test_sigkill_after_any_call_shares_once_and_still_announces",
+            "test_sigkill_after_any_call_leaves_one_copy_of_whole_files",
+        ),
+        "OpenLineage that the copy came from the source": ("test_lineage_leads_from_the_version_to_its_copy",),
+        '`if_exists="fail"` (before anything is changed) or `"reuse"`': (
+            "test_a_version_that_exists_fails_the_task_or_is_reused_without_an_event",
+        ),
+        "an operator for them with a registry is an import error of the DAG": (
+            "test_what_registries_do_not_have_is_refused_at_parse",
+        ),
+        "A version that was deleted in a registry never comes back": (
+            "test_a_version_that_was_deleted_from_a_registry_never_comes_back",
+            "test_a_number_whose_version_was_deleted_is_passed_over",
+        ),
+        "gives the endpoint the traffic that it had at the beginning": (
+            "test_a_version_goes_from_dev_to_prod_and_one_that_fails_is_taken_back",
+        ),
+    },
+    "docs/how-to/deploy-from-the-registry.md": {
+        "Each step is one for one task run, also when a worker dies": ("test_sigkill_after_any_call_acts_once",),
+        "A deployment that has traffic is not deleted": ("test_a_deployment_with_traffic_is_not_deleted",),
+        "sends it a request before it has traffic": ("test_a_file_is_sent_to_a_deployment_without_traffic",),
+    },
+    "docs/how-to/event-queue.md": {
+        "one that is lost, late, repeated or wrong costs latency, never a version": (
+            "test_a_queue_that_is_not_there_costs_latency_and_no_more",
+            "test_what_is_no_event_goes_to_the_poison_queue_and_the_rest_works_on",
+        ),
+        "One queue may hold the events of several workspaces, and several triggerers may hear it": (
+            "test_two_triggerers_on_one_queue_hear_every_message_of_every_workspace",
+        ),
+    },
+    "docs/how-to/many-workspaces.md": {
+        "refuses to run before it changes anything": ("test_a_workspace_argument_that_is_not_the_connections",),
+        "Connections that sign in as the same principal share what Azure lets it read": (
+            "test_connections_of_one_principal_share_a_budget_for_each_subscription_and_host",
+        ),
+    },
+    "docs/how-to/private-networks.md": {
+        "tries each of them from where it runs": (
+            "test_all_that_works_is_listed_and_nothing_is_left_behind",
+            "test_a_registry_and_an_event_queue_can_be_read_as_well",
+        ),
+        "`login.chinacloudapi.cn` | `login.microsoftonline.us`": (
+            "test_with_a_client_secret",
+            "test_what_is_uploaded_is_in_the_clouds_storage_and_comes_back",
+            "test_endpoints_are_invoked_with_a_token_of_the_cloud",
+        ),
+    },
+    "docs/how-to/promotion-by-tag.md": {
+        "A metric that is no finite number is `None`": ("test_what_is_no_finite_number_is_none_as_json_has_none",),
+        "and a version whose job is not known has none": ("test_a_version_that_no_job_made_has_none",),
+        "cost one list together": ("test_watchers_with_tags_share_a_call_for_each_model",),
+    },
+    "docs/how-to/scale.md": {
+        "a wait that asks for what another asks costs nothing": ("test_waits_for_the_same_thing_cost_one_read",),
+        "a refusal (429) quietens all of its readers": ("test_a_429_for_one_reader_quietens_all",),
+        "every event rests on a read of the thing itself": (
+            "test_a_job_is_called_ended_by_a_read_and_never_by_a_list_alone",
+        ),
+        "loads no Azure package": ("test_what_dag_files_and_the_triggerer_import_loads_no_azure_package",),
+    },
+    "docs/how-to/sign-in.md": {
+        "With `managed_identity` an `AZURE_CLIENT_SECRET` that happens to be set on a worker does not win": (
+            "test_a_secret_in_the_environment_does_not_win_silently",
+        ),
+        "line ends that were flattened to `\\n` or to blanks are understood": (
+            "test_in_the_connection_however_a_form_or_secrets_backend_keeps_it",
+        ),
+        "With *Azure cloud* everything is that cloud's": (
+            "test_with_what_the_environment_says",
+            "test_a_job_is_submitted_with_its_code_and_its_failure_is_told_from_run_history",
+            "test_a_registry_is_found_in_the_clouds_own_discovery",
+        ),
+        "the api-version of all that this provider asks of a workspace": (
+            "test_an_api_version_in_the_connection_is_that_of_all_that_this_provider_asks_of_the_workspace",
+        ),
+        "It writes a blob to each blob datastore and deletes it": (
+            "test_all_that_works_is_listed_and_nothing_is_left_behind",
+        ),
+        "The second prints a custom role": ("test_the_role_that_it_prints_is_enough_for_what_it_says",),
+        "Where a datastore keeps no credential, or the identity may not read it, uploads use the identity itself": (
+            "test_a_datastore_without_credentials_is_used_as_the_connections_identity",
+            "test_a_secret_that_is_not_given_out_is_replaced_by_the_identity",
+        ),
+    },
+    "docs/emulator.md": {
+        "nothing is left running, not even when the command itself is killed": (
+            "test_nothing_outlives_a_program_that_is_killed",
+        ),
+        "Only 127.0.0.1 is listened on": ("test_only_loopback_is_listened_on",),
+    },
+    "docs/releasing.md": {
+        "the same bytes on every machine": (
+            "test_two_builds_of_a_commit_have_the_same_bytes_whatever_the_user_and_the_time",
+        ),
+        "It believes a service only if that knows an old release with known vulnerabilities": (
+            "test_an_audit_that_could_not_ask_is_told_from_one_that_found_nothing",
+        ),
+    },
+    "SECURITY.md": {
+        "runs the examples at DEBUG and looks for each of these secrets": (
+            "test_no_secret_is_in_logs_database_xcom_rendered_templates_or_the_list_of_processes_also_at_debug",
+        ),
+    },
+}
+
+
 @cache
-def page() -> str:
-    return " ".join((ROOT / "docs" / "watchers.md").read_text().split())
+def text_of(page: str) -> str:
+    return " ".join((ROOT / page).read_text().split())
 
 
 @cache
@@ -142,7 +326,7 @@ def names_of_tests() -> set[str]:
     return {name for text in texts for name in re.findall(r"^ *(?:async )?def (test_\w+)", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("promise", PROMISES)
-def test_the_page_makes_this_promise_and_tests_hold_it(promise):
-    assert promise in page()
-    assert set(PROMISES[promise]) <= names_of_tests()
+@pytest.mark.parametrize(("page", "promise"), [(page, promise) for page in PROMISES for promise in PROMISES[page]])
+def test_the_page_makes_this_promise_and_tests_hold_it(page, promise):
+    assert promise in text_of(page)
+    assert set(PROMISES[page][promise]) <= names_of_tests()
