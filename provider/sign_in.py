@@ -28,7 +28,8 @@ METHODS = {
     "client id in the connection, a user-assigned one has.",
     "workload_identity": "Check the federated credential of the app registration or identity: its issuer, subject "
     "(namespace and service account) and audience have to be those of the token file.",
-    "azure_cli": "Run `az login` as the user that Airflow's worker or triggerer runs as.",
+    "azure_cli": "The Azure CLI has to be there, and logged in with `az login`, for the user that workers and "
+    "triggerers run as.",
     "default": "Set the connection's field 'Sign in with' (extra 'auth') to the one way that is meant, and only that "
     "one is tried.",
 }
@@ -121,6 +122,12 @@ class SignIn:
             raise ConnectionConfigurationError(
                 f"Connection {conn_id!r} has no {problem}, which signing in with {self.method!r} needs."
             )
+        for tenant in filter(None, (self.tenant_id, self.workload_identity_tenant_id)):
+            if not re.fullmatch(r"[A-Za-z0-9.-]+", tenant):  # as azure-identity has it
+                raise ConnectionConfigurationError(
+                    f"Connection {conn_id!r}: tenant {tenant!r} is not valid: it is the GUID of a Microsoft Entra "
+                    "tenant, or one of its domains."
+                )
         if self.method == "client_certificate" and bool(self.certificate_path) == bool(self.certificate_data):
             raise ConnectionConfigurationError(
                 f"Connection {conn_id!r} signs in with a certificate: it needs 'certificate_path' or "
@@ -303,12 +310,17 @@ def reasons(text: str) -> str:
 def _sentence(text: str) -> str:
     text = re.split(r"\s*(?:Trace ID:|To mitigate this issue|Visit https)", text.strip())[0]
     text = re.sub(r"\s+", " ", text).strip()
-    return text if text.endswith((".", "!")) else f"{text}."
+    return text if text.endswith((".", "!", "?", ".]")) else f"{text}."
 
 
 def _quieten_azure_logging() -> None:
-    """Keep azure-core's record of each request, 15 lines at INFO, out of task logs; a level that somebody set stays."""
-    for name in ("azure.core.pipeline.policies.http_logging_policy", "azure.identity"):
+    """
+    Keep out of task logs what nobody reads there; a level that somebody set stays.
+
+    That is azure-core's record of each request, and azure-identity's warnings, which our error repeats.
+    """
+    levels = {"azure.core.pipeline.policies.http_logging_policy": logging.WARNING, "azure.identity": logging.ERROR}
+    for name, level in levels.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
-            logger.setLevel(logging.WARNING)
+            logger.setLevel(level)

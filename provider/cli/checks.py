@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...datasets.workspace import Kind, Registry
-from ..errors import AzureMachineLearningError
+from ..errors import AzureMachineLearningError, SpecError
 from ..hook import AzureMachineLearningHook
 from .permissions import missing
 
@@ -58,6 +59,9 @@ async def check_connection(
     yield signing
     if isinstance(connection.owner, Registry):
         registry = connection.owner.name
+        if purposes:
+            text = "what an identity may do in a registry is not asked here; it needs the role AzureML Registry User"
+            yield Finding(f"role for {', '.join(purposes)}", "unknown", text)
     else:
         async for finding in _check_workspace(connection, list(purposes)):
             yield finding
@@ -186,9 +190,16 @@ async def _read_registry(connection: WorkspaceConnection, registry: Registry) ->
 
 
 async def _peek(connection: WorkspaceConnection, url: str) -> str:
-    from azure.storage.queue.aio import QueueClient
-
-    async with connection.async_credential() as credential, QueueClient.from_queue_url(url, credential) as queue:
+    try:
+        from azure.storage.queue.aio import QueueClient
+    except ImportError:
+        raise SpecError("pip install 'airflow-provider-azureml[event-queue]' is needed where triggerers run.") from None
+    if not re.fullmatch(r"https://[^/?]+/[^/?]+", url):
+        raise SpecError("it is no address of a queue: that looks like https://ACCOUNT.queue.core.windows.net/QUEUE.")
+    async with (
+        connection.async_credential() as credential,
+        QueueClient.from_queue_url(url, credential, retry_total=0) as queue,
+    ):
         await queue.peek_messages(max_messages=1)
     return "can be read"
 

@@ -58,8 +58,8 @@ def refusal(
         advice = "Check subscription, resource group and workspace in the connection."
         owner = connection.owner
         if isinstance(owner, Registry):
-            return ConnectionConfigurationError(f"{connection.who}: there is no registry {owner.name} ({reason})")
-        return ConnectionConfigurationError(f"{connection.who}: there is no workspace {owner.id} ({reason}) {advice}")
+            return ConnectionConfigurationError(f"{connection.who}: there is no registry {owner.name} ({reason}).")
+        return ConnectionConfigurationError(f"{connection.who}: there is no workspace {owner.id} ({reason}). {advice}")
     if status == 404 and "InferencingClientCallFailed" not in error_codes(body):
         return NotFoundError(what)
     if status in (408, 429) or status >= 500:

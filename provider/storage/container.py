@@ -119,7 +119,8 @@ class Container:
             try:
                 secret = await self._workspace.get_datastore_secret(self._datastore.name)
             except (PermissionDeniedError, RequestRefusedError, NotFoundError) as error:
-                self._reason = f"The workspace did not give out the datastore's secret ({error})"
+                log.debug("The secret of %s: %s", self, error)
+                self._reason = f"The workspace did not give out the datastore's secret ({type(error).__name__})"
             else:
                 if secret:
                     return AzureSasCredential(secret) if "sig=" in secret else secret  # else an account key
@@ -213,7 +214,8 @@ class Container:
     def _explained(self, what: str, error: BaseException) -> Exception:
         where = f"{what} {self._datastore.account_url}/{self._datastore.container} (datastore {self._datastore.name!r})"
         if not isinstance(error, HttpResponseError):
-            return TransientError(f"{where} failed: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+            return TransientError(f"{where} failed: {said.rstrip('.')}. Check network, proxy and private endpoint.")
         code, status = _code(error), error.status_code
         if status in (401, 403):
             return PermissionDeniedError(f"{where} was refused ({code}). {self._advice(code)}")

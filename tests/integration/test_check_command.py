@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import Namespace
 from typing import Any
 
@@ -92,6 +93,30 @@ def test_a_registry_and_an_event_queue_can_be_read_as_well(check, azureml_emulat
     _, found = check(registry=registry, event_queue="https://emulator.queue.core.windows.net/missing")
     assert found[f"registry {registry}"][0] == "works"
     assert found["event queue"][0] == "fails"
+
+
+def test_a_registry_alone_says_what_is_not_checked_of_it(check, azureml_emulator, monkeypatch):
+    connection = azureml_emulator.connection_for()
+    extra = {"tenantId": connection["extra"]["tenantId"], "registry_name": azureml_emulator.create_registry()}
+    monkeypatch.setattr(azureml_emulator.emulator, "connection_for", lambda **_: {**connection, "extra": extra})
+    status, found = check(None, "operator")
+    assert status == 0
+    assert found["role for operator"][0] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("event_queue", "words"),
+    [
+        ("mlevents/azureml-events", "no address of a queue"),
+        ("https://nowhere.queue.example.com/q", "Check network rules, proxy and DNS"),
+    ],
+)
+def test_an_event_queue_that_leads_nowhere_is_told_at_once(check, event_queue, words):
+    began = time.monotonic()
+    status, found = check(event_queue=event_queue)
+    assert status == 1
+    assert words in found["event queue"][1]
+    assert time.monotonic() - began < 20
 
 
 def test_a_datastore_is_tried_with_what_an_upload_takes_where_its_secret_is_refused(check, azureml_emulator):

@@ -54,6 +54,7 @@ def test_what_is_filled_in_says_how_to_sign_in(fields, expected):
         ({"login": "a", "password": "s", "certificate_data": "x", **TENANT}, "a client secret and a certificate"),
         ({"login": "a", "certificate_path": "/c", "certificate_data": "x", **TENANT}, "one of them"),
         ({"auth": "client_certificate", "login": "a", **TENANT}, "'certificate_path' or 'certificate_data'"),
+        ({"login": "app", "password": "s", "tenantId": "my tenant"}, "tenant 'my tenant' is not valid: it is the GUID"),
         ({"auth": "kerberos"}, "auth is 'kerberos'; it is one of client_secret, "),
     ],
 )
