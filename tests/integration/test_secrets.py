@@ -108,7 +108,8 @@ def nothing_given_away(debug: pytest.LogCaptureFixture, told: list[str], azureml
             if runner.deferral:
                 kept = (*kept, runner.deferral.trigger.serialize())
         raw = "\n".join(one if isinstance(one, str) else json.dumps(one, default=str) for one in kept)
-        secrets = {*told, azureml_emulator.client_secret, azureml_emulator.storage_key}
+        given = {text for text in told if isinstance(text, str)}
+        secrets = {*given, azureml_emulator.client_secret, azureml_emulator.storage_key}
         for text in (raw, str(redact(debug.text))):
             assert [secret for secret in secrets if len(secret) > 8 and secret in text] == []
             assert shown(text) == []

@@ -283,7 +283,7 @@ def test_a_wrong_secret_is_not_something_to_try_again(side, connect, azureml_emu
         (7000222, "Make a new secret"),
         (90002, "Correct the tenant, or the Azure cloud"),
         (5000225, "The tenant is disabled"),
-        (53003, "Conditional Access"),
+        (53003, "A Conditional Access"),
     ],
 )
 def test_what_to_do_is_told_by_the_number_of_entras_refusal(side, connect, azureml_emulator, number, advice):
