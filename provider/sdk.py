@@ -42,16 +42,22 @@ def load_sdk() -> None:
 
     All that it makes stays, and to walk it again and again takes an eighth of the 3 seconds
     (``benchmarks/sdk_import.py``).
+
+    At its import it gives its logger a handler that writes to standard error, from INFO on, which Airflow shows as
+    errors. Here what it says is logged as anything is, from WARNING on.
     """
-    if "azure.ai.ml" in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        importlib.import_module("azure.ai.ml")
-    finally:
-        if collects:
-            gc.enable()
+    if "azure.ai.ml" not in sys.modules:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            importlib.import_module("azure.ai.ml")
+        finally:
+            if collects:
+                gc.enable()
+    if (own := logging.getLogger("azure.ai.ml")).handlers:
+        own.handlers.clear()
+        own.propagate = True
+        own.setLevel(logging.WARNING)
 
 
 def is_entity(spec: Any) -> bool:

@@ -129,8 +129,6 @@ class AzureMachineLearningJobSensor(AzureMachineLearningBaseSensor):
         if self.get_logs:
             self._seen.type = found["type"]
             self._show_rest_of_log(context)
-        if self._seen.status != found["status"]:  # else the check in this process has said so
-            self.log.info("Job %s is %s.", found["name"], found["status"])
         if found["outputs"].keys() - {"default"}:
             from ..provider.jobs.outputs import registered_versions
 

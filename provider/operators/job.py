@@ -130,7 +130,6 @@ class JobOperator(WaitingOperator):
             what = "it was canceled" if self._cancel(name, memory["id"]) else "it could not be canceled, see the log"
             raise WaitTimeoutError(f"Job {name!r} did not end within {self._patience}; {what}. {seen}") from None
         metrics, versions = self.hook.ask(lambda client: self._results(client, job, memory.get("outputs")))
-        self.log.info("Job %s is %s.", name, job["status"])
         workspace = self.hook.get_workspace_connection().workspace
         self._lineage = TaskLineage.of_job(workspace, job, [version.id for version in versions])
         self._announce_to_outlets(context, workspace, versions)

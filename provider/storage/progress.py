@@ -49,21 +49,26 @@ class Progress:
         rate = (self.done - self.reused) / max(now - self._began, 1e-3)
         left = f", about {duration((self._size - self.done) / rate)} left" if rate else ""
         return (
-            f"{self._verb}: {self.done / 1e6:,.1f} of {amount(self._files, self._size)}, {self.done_files:,} done; "
-            f"{rate / 1e6:,.1f} MB/s{left}."
+            f"{self._verb}: {size_of(self.done)} of {amount(self._files, self._size)}, {self.done_files:,} done; "
+            f"{size_of(rate)}/s{left}."
         )
 
     def summary(self) -> str:
         """Return what was done in all, and how fast."""
         took = time.monotonic() - self._began
         reused = f" ({amount(self.reused_files, self.reused)} were there)" if self.reused else ""
-        rate = (self.done - self.reused) / max(took, 1e-3) / 1e6
-        return f"{amount(self.done_files, self.done)} in {took:,.1f} s{reused}, {rate:,.1f} MB/s."
+        rate = (self.done - self.reused) / max(took, 1e-3)
+        return f"{amount(self.done_files, self.done)} in {took:,.1f} s{reused}, {size_of(rate)}/s."
 
 
 def amount(files: int, size: int) -> str:
     """Return a number of files and bytes for a person."""
-    return f"{files:,} file{'' if files == 1 else 's'}, {size / 1e6:,.1f} MB"
+    return f"{files:,} file{'' if files == 1 else 's'}, {size_of(size)}"
+
+
+def size_of(size: float) -> str:
+    """Return a number of bytes for a person."""
+    return f"{size:,.0f} B" if size < 1e3 else f"{size / 1e3:,.1f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -154,6 +155,15 @@ def test_a_deployments_code_is_uploaded(ws, task, endpoint, folder, found):
     )
     task(Deploy, deployment=spec, **FAST).run()
     assert "/codes/" in found("blue")["properties"]["codeConfiguration"]["codeId"]
+
+
+def test_the_sdk_writes_nothing_to_standard_error_which_airflow_would_show_as_an_error(ws, task, endpoint):
+    endpoint()
+    own, errors = logging.getLogger("azure.ai.ml"), io.StringIO()
+    own.addHandler(logging.StreamHandler(errors))  # as the SDK does at its import
+    own.setLevel(logging.INFO)
+    task(Deploy, deployment=deployment(), **FAST).run()
+    assert errors.getvalue() == ""
 
 
 def test_a_cleared_task_updates_the_deployment_and_a_retry_does_not(ws, task, endpoint, azureml_emulator):

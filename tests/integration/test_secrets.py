@@ -108,7 +108,9 @@ def nothing_given_away(debug: pytest.LogCaptureFixture, told: list[str], azureml
             if runner.deferral:
                 kept = (*kept, runner.deferral.trigger.serialize())
         raw = "\n".join(one if isinstance(one, str) else json.dumps(one, default=str) for one in kept)
-        given = {text for text in told if isinstance(text, str)}
+        # Airflow also tells its masker all that a connection's extra holds.
+        known = azureml_emulator.connection["extra"].values()
+        given = {text for text in told if isinstance(text, str) and text not in known}
         secrets = {*given, azureml_emulator.client_secret, azureml_emulator.storage_key}
         for text in (raw, str(redact(debug.text))):
             assert [secret for secret in secrets if len(secret) > 8 and secret in text] == []
