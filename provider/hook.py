@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..datasets.events import AssetVersion
     from ..datasets.workspace import Workspace
     from .rest.client import WorkspaceClient
-    from .storage.download import Target
+    from .storage.targets import Target
 
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class AzureMachineLearningHook(BaseHook):
         :raises AzureMachineLearningError: Azure refused, or storage could not be reached.
         """
         from .interruptible import Interruptible
-        from .storage.download import target_for
+        from .storage.targets import target_for
 
         target = target_for(to, folder or Path.cwd())
         return Interruptible().run(self.adownload(what, target, self.get_workspace_connection()))

@@ -11,6 +11,7 @@ from .base import AzureMachineLearningBaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ..connection import WorkspaceConnection
     from ..rest.client import WorkspaceClient
 
 
@@ -35,17 +36,28 @@ class CreateSdkVersionOperator(AzureMachineLearningBaseOperator):
             return self._load_entity(context, self._spec(), self.collection[:-1])
 
         body = await SdkVersion(client, self.hook, TaskRun(context), self.collection, load).run()
-        properties, system = body["properties"], body.get("systemData") or {}
-        name, version = body["id"].split("/")[-3], body["id"].split("/")[-1]
-        url = resource_url(client.connection, f"{self.collection}/{name}/version/{version}")
-        push_studio_url(context, url)
-        return {
-            "name": name,
-            "version": version,
-            "id": body["id"],
-            "description": properties.get("description") or "",
-            "tags": properties.get("tags") or {},
-            "created_at": system.get("createdAt") or "",
-            "created_by": system.get("createdBy") or "",
-            "studio_url": url,
-        }
+        facts = definition_facts(client.connection, self.collection, body)
+        push_studio_url(context, facts["studio_url"])
+        return facts
+
+
+def definition_facts(connection: WorkspaceConnection, collection: str, body: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what the operators return of a version of an environment or component.
+
+    :param connection: to where it is.
+    :param collection: ``environments`` or ``components``.
+    :param body: the version, as ARM describes it.
+    """
+    properties, system = body["properties"], body.get("systemData") or {}
+    name, version = body["id"].split("/")[-3], body["id"].split("/")[-1]
+    return {
+        "name": name,
+        "version": version,
+        "id": body["id"],
+        "description": properties.get("description") or "",
+        "tags": properties.get("tags") or {},
+        "created_at": system.get("createdAt") or "",
+        "created_by": system.get("createdBy") or "",
+        "studio_url": resource_url(connection, f"{collection}/{name}/version/{version}"),
+    }

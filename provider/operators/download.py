@@ -59,7 +59,7 @@ class AzureMachineLearningDownloadOperator(AzureMachineLearningBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Download it."""
-        from ..storage.download import target_for
+        from ..storage.targets import target_for
 
         connection = self.hook.get_workspace_connection()
         target = target_for(self.to, self._dag_folder, conn_id=self.storage_conn_id)

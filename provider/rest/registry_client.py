@@ -15,7 +15,7 @@ from ..errors import (
     RequestRefusedError,
     TransientError,
 )
-from .bodies import Datastore, blob_place
+from .bodies import Datastore, asset_version, blob_place
 from .client import WorkspaceClient
 from .refusals import describe_error
 
@@ -159,22 +159,23 @@ class RegistryClient(WorkspaceClient):
         await self._finish(await self.change_resource("POST", "import", json={"properties": reference}, retry=False))
 
     async def wait_for_version(self, kind: Kind, name: str, version: str) -> AssetVersion:
+        """Return a version that was made a moment ago, as :meth:`wait_for` does."""
+        return asset_version(kind, await self.wait_for(kind.collection, name, version))
+
+    async def wait_for(self, collection: str, name: str, version: str) -> dict[str, Any]:
         """
-        Return a version that was made a moment ago; the registry may not show it yet.
+        Return a version that was made a moment ago, as ARM describes it; the registry may not show it yet.
 
         :raises TransientError: it did not appear.
         """
         deadline, pause = time.monotonic() + _SECONDS_TO_APPEAR, 0.5
-        while True:
-            try:
-                return await self.get_version(kind, name, version)
-            except NotFoundError as error:
-                if time.monotonic() + pause > deadline:
-                    raise TransientError(
-                        f"Registry {self.registry.name} took {kind} {name}:{version} but does not show it. {error}"
-                    ) from None
+        while (found := await self.find_resource(collection, name, "versions", version)) is None:
+            if time.monotonic() + pause > deadline:
+                what = f"{collection.removesuffix('s')} {name}:{version}"
+                raise TransientError(f"Registry {self.registry.name} took {what} but does not show it.")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+        return found
 
     async def _finish(self, answer: Answer) -> None:
         """

@@ -152,10 +152,18 @@ class Container:
     async def _list(self, prefix: str) -> AsyncIterator[Blob]:
         client = await self.client()
         async for item in client.list_blobs(name_starts_with=prefix, include=["metadata"]):
-            if (item.metadata or {}).get("hdi_isfolder") == "true":
-                continue
-            md5 = item.content_settings.content_md5
-            yield Blob(item.name, item.size or 0, bytes(md5) if md5 else None, item.etag, item.last_modified)
+            if not _is_directory(item):
+                yield _blob(item.name, item)
+
+    async def find(self, name: str) -> Blob | None:
+        """Return a blob, or None if there is none of that name, or a directory of a hierarchical namespace."""
+        try:
+            item = await (await self.client()).get_blob_client(name).get_blob_properties()
+        except HttpResponseError as error:
+            if error.status_code != 404:
+                raise
+            return None
+        return None if _is_directory(item) else _blob(name, item)
 
     async def delete(self, names: Iterable[str]) -> None:
         """Delete blobs; one that is not there is no error."""
@@ -189,7 +197,7 @@ class Container:
         directories = [
             item.name
             async for item in client.list_blobs(name_starts_with=prefix, include=["metadata"])
-            if (item.metadata or {}).get("hdi_isfolder") == "true" and f"{item.name}/".startswith(f"{prefix}/")
+            if _is_directory(item) and f"{item.name}/".startswith(f"{prefix}/")
         ]
         for name in sorted(directories, key=lambda name: name.count("/"), reverse=True):
             await self.delete([name])
@@ -241,6 +249,16 @@ class Container:
             "role Storage Blob Data Contributor on the account, or let the workspace hold a key or signature for the "
             "datastore that it gives out."
         )
+
+
+def _is_directory(item: Any) -> bool:
+    """Return whether something is a directory of a hierarchical namespace, which shows as an empty blob."""
+    return {name.lower(): value for name, value in (item.metadata or {}).items()}.get("hdi_isfolder") == "true"
+
+
+def _blob(name: str, item: Any) -> Blob:
+    md5 = item.content_settings.content_md5
+    return Blob(name, item.size or 0, bytes(md5) if md5 else None, item.etag, item.last_modified)
 
 
 def _code(error: HttpResponseError) -> str:

@@ -215,16 +215,23 @@ def _unreadable(path: str, error: OSError, *, is_link: bool = False) -> SpecErro
     return SpecError(f"{problem} Nothing was uploaded. Mend or remove it, or name it in .amlignore.")
 
 
-def _object_store(path: Any, conn_id: str | None) -> Source:
+def object_store_path(path: Any, conn_id: str | None, *, verb: str) -> ObjectStoragePath:
+    """
+    Return Airflow's path of an object store.
+
+    :param path: a URI, or such a path.
+    :param conn_id: the Airflow connection of the store.
+    :param verb: what is to be done with it: ``read``, ``write``.
+    :raises SpecError: this worker has no provider for such a store, or not its library; it says what to install.
+    """
+    if hasattr(path, "fs"):
+        return path
     from airflow.sdk import ObjectStoragePath
 
-    root, scheme = path, urlsplit(str(path)).scheme.lower()
+    scheme = urlsplit(str(path)).scheme.lower()
     try:
-        if not hasattr(path, "fs"):
-            root = ObjectStoragePath(str(path), conn_id=conn_id)
-        return _listed(root, conn_id)
-    except SpecError:
-        raise
+        found = ObjectStoragePath(str(path), conn_id=conn_id)
+        _ = found.fs
     except (ValueError, ImportError) as error:
         # ValueError: Airflow has no filesystem for the scheme; ImportError: the provider lacks its library.
         if isinstance(error, ValueError) and "filesystem" not in str(error).lower():
@@ -232,7 +239,14 @@ def _object_store(path: Any, conn_id: str | None) -> Source:
         extra = _EXTRAS.get(scheme)
         how = f"install {extra}" if extra else "install the Airflow provider that has it"
         reason = str(error).rstrip(".")
-        raise SpecError(f"This worker cannot read {scheme}:// ({reason}): {how}. Nothing was uploaded.") from None
+        raise SpecError(f"This worker cannot {verb} {scheme}:// ({reason}): {how}. Nothing was changed.") from None
+    return found
+
+
+def _object_store(path: Any, conn_id: str | None) -> Source:
+    root = object_store_path(path, conn_id, verb="read")
+    try:
+        return _listed(root, conn_id)
     except OSError as error:
         raise SpecError(f"{root} cannot be read: {str(error).rstrip('.')}. Nothing was uploaded.") from None
 

@@ -1,4 +1,4 @@
-"""A version of a model or data asset into another workspace or a registry: once for one run of a task."""
+"""A version of an asset into another workspace or a registry: once for one run of a task."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...datasets.workspace import Kind
-from ..errors import AzureMachineLearningError, NotFoundError, RequestRefusedError, SpecError, TransientError
+from ..errors import AzureMachineLearningError, RequestRefusedError, SpecError, TransientError
 from ..rest.bodies import asset_version
 from ..rest.registry_client import RegistryClient
 from ..specs import check_asset_spec
 from ..storage.container import Container
-from ..storage.download import Download, target_for
+from ..storage.download import Download
 from ..storage.places import find_place
-from ..task_run import TAG_PREFIX
+from ..storage.targets import target_for
+from ..task_run import TAG_PREFIX, TASK_RUN_TAG
 from .limits import check_limits
 from .registration import CONTENT_PROPERTY
 from .registry_registration import registration_for
 
 if TYPE_CHECKING:
-    from ...datasets.events import AssetVersion
+    from collections.abc import Awaitable, Callable
+
     from ...datasets.workspace import Registry
     from ..rest.client import WorkspaceClient
     from ..task_run import TaskRun
@@ -39,11 +41,26 @@ _PATIENCE, _PAUSE = 600.0, 2.0  # seconds that a busy service, or a version that
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """
+    What came of it.
+
+    :param source: the version, as ARM describes it.
+    :param copy: its copy.
+    :param is_new: whether this task run made the copy, so that it is to be announced.
+    """
+
+    source: dict[str, Any]
+    copy: dict[str, Any]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """
     What goes where.
 
-    :param kind: model or data.
+    :param collection: of what, as ARM's paths have it: ``models``, ``data``, ``environments``, ``components``.
     :param name: of the asset.
     :param version: of the asset.
     :param target_name: of the copy.
@@ -51,43 +68,45 @@ class Move:
     :param if_exists: what a version that is there already means: the task fails, or that one is used.
     """
 
-    kind: Kind
+    collection: str
     name: str
     version: str
     target_name: str
     target_version: str
     if_exists: Literal["fail", "reuse"]
 
-    async def find_copy(self, client: WorkspaceClient) -> AssetVersion | None:
-        """Return the version that is at the target."""
-        try:
-            return await client.get_version(self.kind, self.target_name, self.target_version)
-        except NotFoundError:
-            return None
+    async def get_source(self, client: WorkspaceClient) -> dict[str, Any]:
+        """
+        Return the version that is to be moved.
 
-    def standing(self, existing: AssetVersion, source: AssetVersion) -> AssetVersion:
+        :raises NotFoundError: there is none.
+        """
+        return await client.get_resource(self.collection, self.name, "versions", self.version)
+
+    async def find_copy(self, client: WorkspaceClient) -> dict[str, Any] | None:
+        """Return the version that is at the target."""
+        return await client.find_resource(self.collection, self.target_name, "versions", self.target_version)
+
+    def standing(self, existing: dict[str, Any], source: dict[str, Any]) -> Moved:
         """
         Return a version that is at the target and that this task did not make, if it may be used.
 
         :raises SpecError: it may not, or is known to be a copy of something else.
         """
-        what = (
-            f"{self.kind} {existing.name}:{existing.version} exists already: {existing.id}, made {existing.created_at}"
-        )
-        origin = existing.properties.get(COPIED_FROM_PROPERTY, source.id)
+        made = (existing.get("systemData") or {}).get("createdAt") or "at an unknown time"
+        what = f"{existing['id']} exists already, made {made}"
+        origin = (existing["properties"].get("properties") or {}).get(COPIED_FROM_PROPERTY) or source["id"]
         if self.if_exists == "fail":
             raise SpecError(f"{what}. Give another target_version, or if_exists='reuse'. Nothing was changed.")
-        if origin.lower() != source.id.lower():
-            raise SpecError(f"{what} as a copy of {origin}, not of {source.id}. Nothing was changed.")
+        if origin.lower() != source["id"].lower():
+            raise SpecError(f"{what} as a copy of {origin}, not of {source['id']}. Nothing was changed.")
         log.info("%s; it is used, and not announced.", what)
-        return existing
+        return Moved(source, existing, is_new=False)
 
 
-async def share(
-    client: WorkspaceClient, registry: Registry, task_run: TaskRun, move: Move
-) -> tuple[AssetVersion, AssetVersion, bool]:
+async def share(client: WorkspaceClient, registry: Registry, task_run: TaskRun, move: Move) -> Moved:
     """
-    Have a registry copy a version of a workspace, and return the version, its copy, and whether it is to be announced.
+    Have a registry copy a version of a workspace.
 
     The registry's import takes no tags by which a later try could tell its copy from another's. So what was asked for
     is remembered before it is asked; after a kill at that very moment, a copy that is there is taken for this task's.
@@ -95,12 +114,12 @@ async def share(
     :param client: of the workspace.
     :raises AzureMachineLearningError: it cannot be done.
     """
-    source = await client.get_version(move.kind, move.name, move.version)
+    source = await move.get_source(client)
     there = RegistryClient.beside(client, registry)
-    wanted = [source.id, move.target_name, move.target_version]
+    wanted = [source["id"], move.target_name, move.target_version]
     asked = task_run.remember().get("asked") == wanted
     if existing := await move.find_copy(there):
-        return (source, existing, True) if asked else (source, move.standing(existing, source), False)
+        return Moved(source, existing, is_new=True) if asked else move.standing(existing, source)
     workspace = await client.get_workspace()
     task_run.remember(asked=wanted)
     try:
@@ -111,27 +130,27 @@ async def share(
         raise
     if not is_ours:
         task_run.remember(asked=None)
-        return source, move.standing(copy, source), False
-    log.info("Shared %s as %s.", source.id, copy.id)
-    return source, copy, True
+        return move.standing(copy, source)
+    log.info("Shared %s as %s.", source["id"], copy["id"])
+    return Moved(source, copy, is_new=True)
 
 
 async def _import(
     registry: RegistryClient, workspace: dict[str, Any], move: Move, *, asked_before: bool
-) -> tuple[AssetVersion, bool]:
+) -> tuple[dict[str, Any], bool]:
     """Return the copy, and whether it was made for this task."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             await registry.import_version(
-                move.kind.collection,
+                move.collection,
                 move.target_name,
                 move.target_version,
                 location=str(workspace["location"]),
                 workspace_guid=str(workspace["properties"]["workspaceId"]),
                 source=(move.name, move.version),
             )
-            return await registry.wait_for_version(move.kind, move.target_name, move.target_version), True
+            return await registry.wait_for(move.collection, move.target_name, move.target_version), True
         except RequestRefusedError as error:
             # 409: it exists, or is on its way. Of one that this task asked for before, 400 may say the same.
             if error.status != 409 and not asked_before:
@@ -153,58 +172,98 @@ async def _import(
 
 
 async def copy(
-    source_client: WorkspaceClient, client: WorkspaceClient, task_run: TaskRun, move: Move
-) -> tuple[AssetVersion, AssetVersion, bool]:
+    source_client: WorkspaceClient,
+    client: WorkspaceClient,
+    task_run: TaskRun,
+    move: Move,
+    make: Callable[[dict[str, Any], Path], Awaitable[dict[str, Any]]] | None = None,
+) -> Moved:
     """
-    Copy a version over this worker: download, upload, register. Returns it, its copy, and whether to announce that.
-
-    AzureML has no call for it. The copy has the source's type, description, tags, properties and flavors.
+    Copy a version over this worker: download, upload, register. AzureML has no call for it.
 
     :param source_client: of where it is.
     :param client: of where it goes.
+    :param make: makes the copy, of the version and a scratch folder; models and data need none.
     :raises AzureMachineLearningError: it cannot be done; nothing was registered.
     """
-    body = await source_client.get_resource(move.kind.collection, move.name, "versions", move.version)
-    source = asset_version(move.kind, body)
+    source = await move.get_source(source_client)
     token = task_run.remember()["id"]
+
+    def moved(there: dict[str, Any]) -> Moved:
+        is_ours = (there["properties"].get("tags") or {}).get(TASK_RUN_TAG) == token
+        return Moved(source, there, is_new=True) if is_ours else move.standing(there, source)
+
     if existing := await move.find_copy(client):
-        if existing.tags.get(f"{TAG_PREFIX}task_run") == token:
-            return source, existing, True
-        return source, move.standing(existing, source), False
+        return moved(existing)
     scratch = Path(tempfile.gettempdir()) / f"azureml-copy-{token}"
     scratch.mkdir(exist_ok=True)
     try:
-        place = await find_place(source_client, source)
-        async with Container(source_client, place.datastore, secret=place.secret) as container:
-            target = target_for(scratch / "files", scratch)
-            names = await Download(container, place.path, target, log=log).run()
-        is_file = len(names) == 1 and place.path.rstrip("/").rpartition("/")[2] == names[0]
-        spec = check_asset_spec(move.kind, _spec(move, body, source, scratch / "files" / (names[0] if is_file else "")))
-        check_limits(spec)
-        made, _ = await registration_for(client, task_run, move.kind, spec, scratch, ignores=False).run()
+        if make is None:
+            await _copy_files(source_client, client, task_run, move, source, scratch)
+        else:
+            await make(source, scratch)
     except BaseException as error:
         if not task_run.will_be_retried or not isinstance(error, (TransientError, asyncio.CancelledError)):
             _remove(scratch)
         raise
     _remove(scratch)
-    log.info("Copied %s as %s.", source.id, made.id)
-    return source, made, True
+    found = await move.find_copy(client)
+    if found is None:
+        raise TransientError(f"{move.target_name}:{move.target_version} was made and cannot be seen.")
+    return moved(found)
 
 
-def _spec(move: Move, body: dict[str, Any], source: AssetVersion, path: Path) -> dict[str, Any]:
-    properties = {key: value for key, value in source.properties.items() if key != CONTENT_PROPERTY}
+async def _copy_files(
+    source_client: WorkspaceClient,
+    client: WorkspaceClient,
+    task_run: TaskRun,
+    move: Move,
+    source: dict[str, Any],
+    scratch: Path,
+) -> None:
+    """Copy a version of a model or data asset: the copy has the source's type, description, tags and properties."""
+    kind = Kind.of_collection(move.collection)
+    assert kind is not None
+    version = asset_version(kind, source)
+    place = await find_place(source_client, version)
+    async with Container(source_client, place.datastore, secret=place.secret) as container:
+        target = target_for(scratch / "files", scratch)
+        names = await Download(container, place.path, target, log=log).run()
+    is_file = len(names) == 1 and place.path.rstrip("/").rpartition("/")[2] == names[0]
+    path = scratch / "files" / (names[0] if is_file else "")
     spec: dict[str, Any] = {
         "name": move.target_name,
         "version": move.target_version,
-        "type": source.type,
+        "type": version.type,
         "path": str(path),
-        "description": source.description or None,
-        "tags": {key: value for key, value in source.tags.items() if not key.startswith(TAG_PREFIX)},
-        "properties": {**properties, COPIED_FROM_PROPERTY: source.id},
+        "description": version.description or None,
+        **kept(source, without={CONTENT_PROPERTY}),
     }
-    if flavors := body["properties"].get("flavors"):
+    if flavors := source["properties"].get("flavors"):
         spec["flavors"] = {name: flavor.get("data") or {} for name, flavor in flavors.items()}
-    return spec
+    spec = check_asset_spec(kind, spec)
+    check_limits(spec)
+    await registration_for(client, task_run, kind, spec, scratch, ignores=False).run()
+
+
+def kept(source: dict[str, Any], *, without: set[str] = frozenset()) -> dict[str, dict[str, str]]:  # type: ignore[assignment]
+    """
+    Return the tags and properties that a copy has: those of its source, but for what tells which task made that.
+
+    :param without: properties that it has not.
+    """
+    properties = source["properties"].get("properties") or {}
+    return {
+        "tags": {
+            key: value
+            for key, value in (source["properties"].get("tags") or {}).items()
+            if not key.startswith(TAG_PREFIX)
+        },
+        "properties": {
+            **{key: value for key, value in properties.items() if key not in without},
+            COPIED_FROM_PROPERTY: source["id"],
+        },
+    }
 
 
 def _remove(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...datasets.workspace import ASSET_NAME
@@ -35,6 +35,7 @@ class SdkVersion:
     :param task_run: for whom; its memory makes a retry find what an earlier try made.
     :param collection: of what: the word in ARM's paths, and the attribute of ``MLClient``.
     :param load: returns it as an SDK entity. Only called if there is something to make.
+    :param properties: that it gets beside its own.
     """
 
     client: WorkspaceClient
@@ -42,6 +43,7 @@ class SdkVersion:
     task_run: TaskRun
     collection: Literal["environments", "components"]
     load: Callable[[], Any]
+    properties: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> dict[str, Any]:
         """
@@ -74,7 +76,7 @@ class SdkVersion:
                 return existing
             version = _after(version)
         entity.version = version
-        _add_to_body(entity, self.task_run.tags(), spec_has_version=bool(explicit))
+        _add_to_body(entity, self.task_run.tags(), self.properties, spec_has_version=bool(explicit))
         self.task_run.remember(version=[entity.name, version])
         made = await self._made(entity, version)
         log.info("Made %s.", made["id"])
@@ -112,9 +114,9 @@ class SdkVersion:
             getattr(ml, self.collection).create_or_update(entity)
 
 
-def _add_to_body(entity: Any, tags: dict[str, str], *, spec_has_version: bool) -> None:
+def _add_to_body(entity: Any, tags: dict[str, str], properties: dict[str, str], *, spec_has_version: bool) -> None:
     """
-    Add tags to what is sent, and to nothing else.
+    Add tags and properties to what is sent, and to nothing else.
 
     On a component itself they would go into its specification, and so into the hash by which AzureML's pipelines know a
     step that has run before; so would a version that the user did not write.
@@ -124,6 +126,8 @@ def _add_to_body(entity: Any, tags: dict[str, str], *, spec_has_version: bool) -
     def with_tags() -> Any:
         body = write()
         body.properties.tags = {**(body.properties.tags or {}), **tags}
+        if properties:
+            body.properties.properties = {**(body.properties.properties or {}), **properties}
         if (specification := getattr(body.properties, "component_spec", None)) and not spec_has_version:
             specification.pop("version", None)
         return body

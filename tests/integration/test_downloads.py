@@ -19,7 +19,7 @@ from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.download import AzureMachineLearningDownloadOperator as Download
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
-from airflow_provider_azureml.provider.storage import download, flow, upload
+from airflow_provider_azureml.provider.storage import download, flow, targets, upload
 
 BLOCK = 64 * 1024
 
@@ -27,7 +27,7 @@ BLOCK = 64 * 1024
 @pytest.fixture
 def large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of five blocks and a half in the folder; blocks are small here."""
-    for module in (flow, upload, download):
+    for module in (flow, upload, download, targets):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     (folder / "large.bin").write_bytes(os.urandom(5 * BLOCK + BLOCK // 2))
     return folder / "large.bin"
