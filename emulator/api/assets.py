@@ -274,7 +274,10 @@ class Kind:
         """Let a version that has just been made be seen only once its operation has ended."""
         store, where = exchange.service.store, self.versions(exchange.workspace, name)
         appears = exchange.now + exchange.service.config.operation_seconds
-        store.update(where, version, lambda document: document.update(appears=appears))
+        if exchange.operation_error:
+            store.delete(where, version)
+        else:
+            store.update(where, version, lambda document: document.update(appears=appears))
         return self._operation(exchange, name, version)
 
     def _operation(self, exchange: Exchange, name: str, version: str) -> Reply:
@@ -337,7 +340,8 @@ def registry_operation(exchange: Exchange, segment: str, asset: str, body: dict[
     if kind == "environment":
         identifier = f"{owner.name}_{asset}_{secrets.token_hex(4)}"
     due = exchange.now + service.config.operation_seconds
-    service.store.put("registryoperations", identifier, {"due": due, "polls": 0, "body": body}, exchange.now)
+    document = {"due": due, "polls": 0, "body": body, "error": exchange.operation_error}
+    service.store.put("registryoperations", identifier, document, exchange.now)
     return f"https://{owner.location}.api.azureml.ms/{kind}/v1.0/operations/{identifier}"
 
 

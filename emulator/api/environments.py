@@ -28,7 +28,7 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
         "environmentType": "UserCreated",
         **sources,
         **({"condaFile": _as_json(conda)} if conda else {}),
-        "osType": sent.get("osType") or "Linux",
+        "osType": str(sent.get("osType") or "Linux").capitalize(),  # YAML, and so the SDK, writes "linux"
         "autoRebuild": sent.get("autoRebuild") or "Disabled",
         "provisioningState": "Succeeded",
         "stage": "Archived" if sent.get("isArchived") else "Development",

@@ -13,7 +13,7 @@ import secrets
 import uuid
 from typing import Any
 
-from ..core.arm import PROVIDER, Reply, gateway_error
+from ..core.arm import PROVIDER, Reply, gateway_error, provider_error
 from ..core.owners import Owner, new_owner
 from ..core.service import Service
 from ..core.store import Document
@@ -202,6 +202,11 @@ def operation(exchange: Exchange, service: str, identifier: str) -> Reply:
     store.put("registryoperations", identifier, found)
     if exchange.now < found["due"] or found["polls"] <= exchange.service.config.operation_polls:
         return Reply(202, headers={"Retry-After": str(exchange.service.config.retry_after)})
+    if error := found["error"]:
+        how = exchange.service.way("registry operation fails")
+        if how == "refusal":
+            raise provider_error(400, error["message"])
+        return ok({"status": "Failed", "error": error} if how == "status" else {"error": error})
     return ok(found["body"]) if found["body"] else Reply(200)
 
 

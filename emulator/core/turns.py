@@ -34,6 +34,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "registry import keeps": ("tags", "nothing"),
     # What a registry says of a version that is being made and cannot be seen yet, when it is asked for again.
     "registry makes it already": ("conflict", "accepted"),
+    # How an operation of a registry tells that it failed: a status as ARM's have it, an error alone, a refusal.
+    # Recorded are operations that succeed.
+    "registry operation fails": ("status", "error", "refusal"),
     # Whether the place for an upload is the same one for the same version ("create or get", says the SDK's source).
     "registry upload place": ("same", "new"),
     # Whether a registry tells the next version of data: azure-ai-ml never asks.

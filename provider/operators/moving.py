@@ -58,9 +58,9 @@ class MoveVersionOperator(AzureMachineLearningBaseOperator):
         announced = _outlet(str(kind), target_owner, target_name or asset_name, outlets)
         if partition_by_version and not isinstance(announced, Asset):
             raise SpecError(
-                "partition_by_version is True, and the task has no asset that is known when the DAG is parsed: it needs "
-                "a model or data, the workspace or registry where it goes, and a name without a template. Airflow's "
-                "events through an alias have no partition key."
+                "partition_by_version is True, and the task has no asset that is known when the DAG is parsed: that "
+                "takes a model or data, the workspace or registry where it goes, and a name without a template. "
+                "Airflow's events through an alias have no partition key."
             )
         if announced is not None and announced not in outlets:
             kwargs["outlets"] = [*outlets, announced]

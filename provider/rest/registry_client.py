@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,12 +18,15 @@ from ..errors import (
 )
 from .bodies import Datastore, asset_version, blob_place
 from .client import WorkspaceClient
+from .read_budget import retry_after
 from .refusals import describe_error
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
     from ..connection import WorkspaceConnection
     from .transport import Answer
+
+log = logging.getLogger(__name__)
 
 # The workspace itself, and what only workspaces have.
 _OF_WORKSPACES = {"", "jobs", "datastores", "computes", "onlineEndpoints", "batchEndpoints", "schedules"}
@@ -71,14 +75,22 @@ class RegistryClient(WorkspaceClient):
         Return what the discovery service says of the registry: its regions and where it answers.
 
         :raises ConnectionConfigurationError: there is no such registry.
+        :raises TransientError: it has no region yet.
         """
         discovery = f"{self.connection.cloud.registry_discovery}/registrymanagement/v1.0/registries"
         try:
-            return await self.request("GET", f"{discovery}/{self.registry.name}/discovery")
+            found = await self.request("GET", f"{discovery}/{self.registry.name}/discovery")
         except NotFoundError as error:
             raise ConnectionConfigurationError(
                 f"There is no registry {self.registry.name!r}. Correct its name, or the connection's cloud. {error}"
             ) from None
+        needed = ("primaryRegionResourceProviderUri", "subscriptionId", "resourceGroup")
+        if missing := [key for key in needed if not found.get(key)]:
+            raise TransientError(
+                f"Registry {self.registry.name!r} is there, but the discovery service does not tell its "
+                f"{', '.join(missing)}: it may still be made, or have no region. See its page in studio."
+            )
+        return found
 
     def _api_version(self, path: str) -> str:
         if path.removeprefix("/").split("/")[0] in _OF_WORKSPACES:
@@ -181,7 +193,9 @@ class RegistryClient(WorkspaceClient):
         """
         Wait until the operation that an answer began has ended.
 
-        Recorded: 202 with ``Location`` alone, which answers 202 until it is done, on another host.
+        Recorded: 202 with ``Location`` alone, which answers 202 until it is done, on another host. How it fails was
+        not recorded: a status as ARM has it, or an error, is taken for that. An operation that is not known there any
+        more has ended; whether it made the version, the caller sees.
 
         :raises ProvisioningFailedError: it failed.
         :raises TransientError: it takes longer than the registry itself allows.
@@ -191,14 +205,19 @@ class RegistryClient(WorkspaceClient):
             return
         deadline, pause = time.monotonic() + _LONGEST_OPERATION, 0.5
         while True:
-            answer = await self._transport.request("GET", url, retry=True, reader=self._reader)
-            status = str(answer.body.get("status") or "").lower() if isinstance(answer.body, dict) else ""
-            if status in ("failed", "canceled"):
-                reason = ": ".join(describe_error(answer.body))
+            try:
+                answer = await self._transport.request("GET", url, retry=True, reader=self._reader)
+            except NotFoundError as error:
+                log.info("%s Looking for what it made.", error)
+                return
+            body = answer.body if isinstance(answer.body, dict) else {}
+            status = str(body.get("status") or "").lower()
+            if status in ("failed", "canceled") or (not status and body.get("error")):
+                reason = ": ".join(part for part in describe_error(body) if part)
                 raise ProvisioningFailedError(f"Registry {self.registry.name} did not make the version: {reason}")
             if answer.status != 202 and status in ("", "succeeded"):
                 return
-            wait = float(answer.headers.get("retry-after") or pause)
+            wait = retry_after(answer.headers) or pause
             if time.monotonic() + wait > deadline:
                 raise TransientError(f"Registry {self.registry.name} has not made the version within an hour.")
             await asyncio.sleep(wait)
@@ -213,7 +232,10 @@ class RegistryClient(WorkspaceClient):
         The signature allows to read, write and list, and not to delete (recorded). Source: azure-ai-ml's
         ``get_sas_uri_for_registry_asset``, of models, data and code alike.
         """
-        body = {"assetId": self._asset_id(kind, name, version), "temporaryDataReferenceType": "TemporaryBlobReference"}
+        body = {
+            "assetId": self._asset_id(kind.collection, name, version),
+            "temporaryDataReferenceType": "TemporaryBlobReference",
+        }
         try:
             answer = await self.change_resource("PUT", "tempdatarefs", name, "versions", version, json=body)
         except RequestRefusedError as error:
@@ -222,19 +244,22 @@ class RegistryClient(WorkspaceClient):
             return None
         return self._datastore(answer)
 
-    async def begin_download(self, version: AssetVersion) -> tuple[Datastore, str | None]:
+    async def begin_download(
+        self, collection: str, name: str, version: str, address: str
+    ) -> tuple[Datastore, str | None]:
         """
         Return where the files of a version are, with a signature; None in its place if anybody may read them.
 
         Source: azure-ai-ml's ``get_storage_details_for_registry_assets``, which it calls for models. Not recorded.
-        """
-        kind = Kind(version.kind)
-        body = {"assetId": self._asset_id(kind, version.name, version.version), "blobUri": version.path}
-        path = ("datarefs", version.name, "versions", version.version)
-        return self._datastore(await self.change_resource("POST", *path, json=body))
 
-    def _asset_id(self, kind: Kind, name: str, version: str) -> str:
-        return f"{self.registry.uri}/{kind.collection}/{quote(name)}/versions/{version}"
+        :param collection: of what: ``models``, ``data``, ``environments``.
+        :param address: of the files, as the version tells it.
+        """
+        body = {"assetId": self._asset_id(collection, name, version), "blobUri": address}
+        return self._datastore(await self.change_resource("POST", "datarefs", name, "versions", version, json=body))
+
+    def _asset_id(self, collection: str, name: str, version: str) -> str:
+        return f"{self.registry.uri}/{collection}/{quote(name)}/versions/{version}"
 
     def _datastore(self, answer: Answer) -> tuple[Datastore, Any]:
         reference = answer.body["blobReferenceForConsumption"]

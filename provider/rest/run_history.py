@@ -133,6 +133,25 @@ class RunHistory:
         }
         return named | _outputs_of(data.get("runMetadata") or {})
 
+    async def output_uri(self, name: str, output: str) -> str | None:
+        """
+        Return where an output of a job is, in a datastore; None if run history does not know it (yet).
+
+        Source: ``get_job_output_uris_from_dataplane`` of azure-ai-ml, which asks the same two questions.
+
+        :raises AzureMachineLearningError: run history did not answer.
+        """
+        data = await self._ask("history", "/rundata", json={"runId": name, "selectRunMetadata": True})
+        found = ((data.get("runMetadata") or {}).get("outputs") or {}).get(output) or {}
+        match = _ASSET.fullmatch(asset_id := str(found.get("assetId") or ""))
+        if match is None:
+            return None
+        service, path, key = (
+            ("modelregistry", "/models", "path") if match[1].lower() == "models" else ("data", "/dataversion", "uri")
+        )
+        answer = await self._ask(service, f"{path}/batchGetResolvedUris", json={"values": [asset_id]})
+        return ((answer.get("values") or {}).get(asset_id) or {}).get(key)
+
     async def _children(self, name: str) -> AsyncIterator[dict[str, Any]]:
         page = await self._ask("history", f"/runs/{quote(name, safe='')}/children")
         while True:

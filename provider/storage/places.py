@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.events import AssetVersion
 from ...datasets.workspace import Kind, Registry, Workspace
 from ..errors import NotFoundError, SpecError
-from ..rest.bodies import Datastore, blob_place
+from ..rest.bodies import Datastore, blob_place, kind_of_type
 from ..rest.registry_client import RegistryClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
 
 _OWNER = (
@@ -32,7 +33,12 @@ _IN_REGISTRY = re.compile(
     r"azureml://registries/(?P<registry>[^/]+)/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
     re.I,
 )
-_ASSET = re.compile(r".*/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.I)
+_BY_GUID = re.compile(
+    r"azureml://locations/[^/]+/workspaces/(?P<guid>[^/]+)"
+    r"/(?P<collection>models|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
+    re.I,
+)
+_ADLS = re.compile(r"(?:abfss?|wasbs?)://(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?:dfs|blob)\.(?P<path>.+)", re.I)
 # Where a job's own files are; source: JobOperations of azure-ai-ml, and the output `default` of recorded jobs.
 _ARTIFACTS = ("artifacts", "default")
 _ARTIFACT_STORE = "workspaceartifactstore"
@@ -66,10 +72,11 @@ async def find_place(client: WorkspaceClient, what: Any) -> Place:
     """
     Return where something is.
 
-    :param what: an AssetVersion, or its dict (an XCom); the id of a version of data or a model; a path of a datastore
-        (``azureml://datastores/NAME/paths/...``, also in the long form); an output of a job
-        (``azureml://jobs/NAME/outputs/OUTPUT/paths/...``; the job's own files, logs among them, are the output
-        ``artifacts``).
+    :param what: an AssetVersion, or its dict (an XCom); the id of a version of data or a model, also as studio shows it
+        (``azureml://locations/...``); a path of a datastore (``azureml://datastores/NAME/paths/...``, also in the long
+        form); an output of a job (``azureml://jobs/NAME/outputs/OUTPUT/paths/...``; the job's own files, logs among
+        them, are the output ``artifacts``); an address in Azure storage (``https://ACCOUNT.blob...``, ``abfss://``,
+        ``wasbs://``), as versions have that were registered with one.
     :raises SpecError: it is none of these, of another workspace, or in a datastore that is not of blobs.
     :raises NotFoundError: it does not exist.
     """
@@ -78,19 +85,26 @@ async def find_place(client: WorkspaceClient, what: Any) -> Place:
         return await _of_registry(client, match)
     if match := _VERSION.fullmatch(uri):
         _check_owner(client, match["owner"], uri)
-        kind = Kind.of_collection(match["collection"])
-        assert kind is not None
-        return await find_place(client, (await client.get_version(kind, match["name"], match["version"])).path)
+        return await _of_version(client, match)
+    if match := _BY_GUID.fullmatch(uri):
+        here = str((await client.get_workspace())["properties"].get("workspaceId") or "")
+        if here.lower() != match["guid"].lower():
+            raise SpecError(_elsewhere(client, uri))
+        return await _of_version(client, match)
     if match := _DATASTORE.fullmatch(uri):
         _check_owner(client, match["owner"], uri)
         return Place(await client.get_datastore(match["store"]), match["path"].lstrip("/"))
     if match := _JOB.fullmatch(uri):
         _check_owner(client, match["owner"], uri)
         return await _of_job(client, match["job"], match["output"], match["path"])
+    if address := _storage_address(uri):
+        return await _at_address(client, *address)
+    shown = uri.partition("?")[0]  # it may be signed
     raise SpecError(
-        f"{uri!r} cannot be downloaded: give a version, its id (/subscriptions/.../versions/1 or "
-        "azureml://registries/.../versions/1), a datastore's path (azureml://datastores/NAME/paths/...) or a job's "
-        "output (azureml://jobs/NAME/outputs/OUTPUT)."
+        f"{shown!r} is invalid as what to download: give a version, its id (/subscriptions/.../versions/1 or "
+        "azureml://registries/.../versions/1), a datastore's path (azureml://datastores/NAME/paths/...), a job's "
+        "output (azureml://jobs/NAME/outputs/OUTPUT) or an address in Azure storage (https://ACCOUNT.blob.../..., "
+        "abfss://..., without a signature)."
     )
 
 
@@ -112,7 +126,38 @@ def _uri(what: Any) -> str:
 def _check_owner(client: WorkspaceClient, owner: str, uri: str) -> None:
     here = client.connection.workspace
     if owner != "azureml://" and Workspace.from_id(owner) != here:
-        raise SpecError(f"{uri} is of another workspace than connection {client.connection.conn_id!r} ({here.label}).")
+        raise SpecError(_elsewhere(client, uri))
+
+
+def _elsewhere(client: WorkspaceClient, uri: str) -> str:
+    here = client.connection.workspace
+    return f"{uri} is of another workspace than connection {client.connection.conn_id!r} ({here.label})."
+
+
+async def _of_version(client: WorkspaceClient, match: re.Match[str]) -> Place:
+    kind = Kind.of_collection(match["collection"])
+    assert kind is not None
+    return await find_place(client, (await client.get_version(kind, match["name"], match["version"])).path)
+
+
+def _storage_address(uri: str) -> tuple[str, str, str] | None:
+    """Return account URL, container and path of an address in Azure storage."""
+    if match := _ADLS.fullmatch(uri):
+        suffix, _, path = match["path"].partition("/")
+        return f"https://{match['account']}.blob.{suffix}", match["container"], path
+    try:
+        return blob_place(re.sub(r"^(https://[^./]+)\.dfs\.", r"\1.blob.", uri, flags=re.I))
+    except ValueError:
+        return None
+
+
+async def _at_address(client: WorkspaceClient, account_url: str, container: str, path: str) -> Place:
+    """Return a place in Azure storage: with the secret of the datastore that it is in, else as the identity."""
+    if not isinstance(client, RegistryClient):
+        async for _, datastore in client.list_datastores():
+            if datastore and (datastore.account_url.lower(), datastore.container) == (account_url.lower(), container):
+                return Place(datastore, path)
+    return Place(Datastore(f"{account_url}/{container}", account_url, container, has_credentials=False), path)
 
 
 async def _of_registry(client: WorkspaceClient, match: re.Match[str]) -> Place:
@@ -124,11 +169,12 @@ async def _of_registry(client: WorkspaceClient, match: re.Match[str]) -> Place:
         _, _, path = blob_place(version.path)
     except ValueError as error:
         raise SpecError(f"The files of {version.id} are not in the registry's storage: {error}") from None
-    datastore, first = await registry.begin_download(version)
+    files = (kind.collection, version.name, version.version, version.path)
+    datastore, first = await registry.begin_download(*files)
     signatures = [first]
 
     async def secret() -> str | None:
-        return signatures.pop() if signatures else (await registry.begin_download(version))[1]
+        return signatures.pop() if signatures else (await registry.begin_download(*files))[1]
 
     return Place(datastore, path, secret)
 
@@ -145,19 +191,18 @@ async def _of_job(client: WorkspaceClient, name: str, output: str, path: str) ->
     uri = str(job.outputs[output].get("uri") or "")
     # Where AzureML chose the place, ARM does not say which; run history names the version that the output became.
     if not _DATASTORE.fullmatch(uri) or "${{" in uri:
-        uri = await _output_in_run_history(client, name, output)
+        uri = await _output_in_run_history(client, job, output)
     place = await find_place(client, uri)
     return Place(place.datastore, "/".join(part for part in (place.path.rstrip("/"), path) if part))
 
 
-async def _output_in_run_history(client: WorkspaceClient, name: str, output: str) -> str:
-    """Source: ``get_job_output_uris_from_dataplane`` of azure-ai-ml, which asks the same."""
-    api = (await client.request("GET", (await client.get_workspace())["properties"]["discoveryUrl"]))["api"]
-    url = f"{api}/history/v1.0{client.connection.workspace.id}/rundata"
-    run = await client.request("POST", url, json={"runId": name, "selectRunMetadata": True})
-    outputs = (run.get("runMetadata") or {}).get("outputs") or {}
-    match = _ASSET.fullmatch(str((outputs.get(output) or {}).get("assetId") or ""))
-    kind = Kind.of_collection(match["collection"]) if match else None
-    if match is None or kind is None:
-        raise NotFoundError(f"Output {output!r} of job {name!r} has not been written: run history does not know it.")
-    return (await client.get_version(kind, match["name"], match["version"])).path
+async def _output_in_run_history(client: WorkspaceClient, job: Job, output: str) -> str:
+    if uri := await client.history.output_uri(job.name, output):
+        return uri
+    made = (await client.history.registered_outputs(job.name, job.type)).get(output)
+    if made is None or not made.version:
+        raise NotFoundError(
+            f"Output {output!r} of job {job.name!r} has not been written: run history does not know it."
+        )
+    kind = made.kind or kind_of_type(job.outputs[output]["type"])
+    return (await client.get_version(kind, made.name, made.version)).path

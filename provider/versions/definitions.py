@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import sdk
 from ..errors import SpecError
+from ..rest.bodies import Datastore, blob_place
+from ..rest.registry_client import RegistryClient
 from ..storage.container import Container
 from ..storage.download import Download
-from ..storage.places import find_place
+from ..storage.places import Place, find_place
 from ..storage.targets import target_for
 from .moving import kept
 from .sdk_registration import SdkVersion
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from .moving import Move
 
 log = logging.getLogger(__name__)
-
-# An id of something in a workspace, which another workspace or a registry does not know.
-_OF_WORKSPACE = re.compile(r"(?:azureml:/*)?/?subscriptions/[^/]+/resourcegroups/", re.IGNORECASE)
 
 
 class DefinitionCopy:
@@ -102,9 +100,22 @@ class DefinitionCopy:
         return {key: value for key, value in spec.items() if value is not None}
 
     async def _download(self, uri: str, to: Path) -> None:
-        place = await find_place(self._source_client, uri)
+        place = await self._place(uri)
         async with Container(self._source_client, place.datastore, secret=place.secret) as container:
             await Download(container, place.path, target_for(to, to.parent), log=log).run()
+
+    async def _place(self, uri: str) -> Place:
+        registry = self._source_client
+        if not isinstance(registry, RegistryClient):
+            return await find_place(registry, uri)
+
+        async def open_() -> tuple[Datastore, str | None]:
+            return await registry.begin_download(self._move.collection, self._move.name, self._move.version, uri)
+
+        async def secret() -> str | None:
+            return (await open_())[1]
+
+        return Place((await open_())[0], blob_place(uri)[2], secret)
 
     async def _component(self, source: dict[str, Any], scratch: Path) -> str:
         """Return the path of the YAML that the SDK writes of a component, with its code and environment beside it."""

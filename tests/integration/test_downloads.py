@@ -18,6 +18,7 @@ from airflow_provider_azureml.provider.errors import NotFoundError, SpecError, T
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.download import AzureMachineLearningDownloadOperator as Download
+from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
 from airflow_provider_azureml.provider.storage import download, flow, targets, upload
 
@@ -43,11 +44,45 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("form", ["dict", "AssetVersion", "id", "path"])
-def test_a_version_comes_as_it_was_uploaded(ws, task, folder, large, sales, tmp_path, form):
-    what = {"dict": sales, "AssetVersion": AssetVersion.from_dict(sales), "id": sales["id"], "path": sales["path"]}[
-        form
-    ]
+@pytest.fixture
+def forms(ws: Any, ask: Any, sales: dict[str, Any]) -> dict[str, Any]:
+    """All that a version can be given as."""
+    guid = ask(lambda client: client.get_workspace())["properties"]["workspaceId"]
+    store = ask(lambda client: client.get_datastore())
+    host, path = store.account_url.partition("://")[2], sales["path"].partition("/paths/")[2]
+    return {
+        "dict": sales,
+        "AssetVersion": AssetVersion.from_dict(sales),
+        "id": sales["id"],
+        "id as azureml:": f"azureml:{sales['id']}",
+        "long form": f"azureml:/{sales['id']}",
+        "as studio shows it": f"azureml://locations/westeurope/workspaces/{guid}/data/sales/versions/1",
+        "path": sales["path"],
+        "long path": f"{ws.uri}/{sales['path'].removeprefix('azureml://')}",
+        "https": f"{store.account_url}/{store.container}/{path}",
+        "abfss": f"abfss://{store.container}@{host.replace('.blob.', '.dfs.')}/{path}",
+        "wasbs": f"wasbs://{store.container}@{host}/{path}",
+    }
+
+
+FORMS = (
+    "dict",
+    "AssetVersion",
+    "id",
+    "id as azureml:",
+    "long form",
+    "as studio shows it",
+    "path",
+    "long path",
+    "https",
+    "abfss",
+    "wasbs",
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_version_comes_as_it_was_uploaded(ws, task, folder, large, sales, tmp_path, forms, form):
+    what = forms[form]
     names = AzureMachineLearningHook("azureml").download(what, tmp_path / "to")
     assert content(tmp_path / "to") == content(folder)
     assert sorted(names) == ["a.txt", "large.bin", "nested/b.txt"]
@@ -149,6 +184,24 @@ def test_a_named_output_of_a_job_comes(ws, task, azureml_emulator, submit, sales
     assert content(tmp_path / "n") == {"b.txt": b"beta"}
 
 
+@pytest.mark.parametrize("way", ["run", "definition", "both", "neither"])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_output_whose_place_azureml_chose_comes(ws, task, azureml_emulator, tmp_path, way, named):
+    azureml_emulator.configure(answers={"registered outputs": way})
+    azureml_emulator.script_jobs(["Completed"])
+    output = {"type": "uri_folder", **({"name": "rows"} if named else {})}
+    environment = "azureml://registries/azureml/environments/e/versions/1"
+    spec = {"type": "command", "command": "x", "environment": environment, "outputs": {"rows": output}}
+    job = task(CreateJob, job=spec, waiting=True, poll_interval=0.1).run()
+    uri = f"azureml://jobs/{job['name']}/outputs/rows"
+    if way in ("run", "both") or (named and way == "definition"):
+        AzureMachineLearningHook("azureml").download(uri, tmp_path / "to")
+        assert content(tmp_path / "to")
+    else:
+        with pytest.raises(NotFoundError, match="run history does not know it"):
+            AzureMachineLearningHook("azureml").download(uri, tmp_path / "to")
+
+
 def test_what_else_is_in_the_folder_stays(ws, task, folder, sales, tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "mine").write_text("mine")
@@ -214,7 +267,10 @@ def test_the_abfss_path_of_a_version_names_container_account_and_path(ws, sales,
         (None, SpecError, "nothing to download"),
         ("None", SpecError, "nothing to download"),
         ({"name": "x"}, SpecError, "Not an AzureML asset version"),
-        ("fraud", SpecError, "cannot be downloaded"),
+        ("fraud", SpecError, "is invalid as what to download"),
+        ("azureml:fraud:1", SpecError, "is invalid as what to download"),
+        ("https://example.com/x?sig=abc", SpecError, "'https://example.com/x' is invalid"),
+        ("azureml://locations/westeurope/workspaces/{guid}/data/sales/versions/1", SpecError, "another workspace"),
         ("azureml://datastores/nowhere/paths/x", NotFoundError, "nowhere"),
         ("azureml://datastores/workspaceblobstore/paths/nothing/here", NotFoundError, "nothing/here"),
         ("azureml://jobs/nobody/outputs/artifacts", NotFoundError, "nobody"),
@@ -224,6 +280,8 @@ def test_the_abfss_path_of_a_version_names_container_account_and_path(ws, sales,
 def test_what_cannot_be_downloaded(ws, task, submit, tmp_path, what, error, words):
     if isinstance(what, str) and "{job}" in what:
         what = what.format(job=submit())
+    if isinstance(what, str) and "{guid}" in what:
+        what = what.format(guid="11111111-1111-1111-1111-111111111111")
     with pytest.raises(error, match=words):
         AzureMachineLearningHook("azureml").download(what, tmp_path / "to")
     assert not (tmp_path / "to").exists()

@@ -173,9 +173,10 @@ class Outsider:
         """Close the connections."""
         self._http.close()
 
-    def put(self, path: str, **properties: Any) -> dict[str, Any]:
+    def put(self, path: str, *, location: str | None = None, **properties: Any) -> dict[str, Any]:
         """Make or change something."""
-        return self._request("PUT", path, json={"properties": properties})
+        place = {"location": location} if location else {}
+        return self._request("PUT", path, json={**place, "properties": properties})
 
     def delete(self, path: str) -> None:
         """Delete something that may be gone already."""
