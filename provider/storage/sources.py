@@ -224,13 +224,11 @@ def object_store_path(path: Any, conn_id: str | None, *, verb: str) -> ObjectSto
     :param verb: what is to be done with it: ``read``, ``write``.
     :raises SpecError: this worker has no provider for such a store, or not its library; it says what to install.
     """
-    if hasattr(path, "fs"):
-        return path
     from airflow.sdk import ObjectStoragePath
 
     scheme = urlsplit(str(path)).scheme.lower()
     try:
-        found = ObjectStoragePath(str(path), conn_id=conn_id)
+        found: ObjectStoragePath = path if hasattr(path, "fs") else ObjectStoragePath(str(path), conn_id=conn_id)
         _ = found.fs
     except (ValueError, ImportError) as error:
         # ValueError: Airflow has no filesystem for the scheme; ImportError: the provider lacks its library.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,7 @@ class DefinitionCopy:
         folder = scratch / "component"
 
         def download() -> None:
+            shutil.rmtree(folder, ignore_errors=True)  # of an earlier try; the SDK wants it empty
             with (
                 sdk.quietly(),
                 sdk.sdk_errors("component", self._source_client.connection),
