@@ -103,10 +103,12 @@ def _request(asset: str, request: dict[str, Any]) -> str:
     from ..watching.memory import REQUESTS
 
     with create_session() as session:
-        every = _watched_assets(session)
-        name: str | None = next((found.name for found in every if asset in (found.name, found.uri)), None)
-        if name is None:
+        found = next((one for one in _watched_assets(session) if asset in (one.name, one.uri)), None)
+        if found is None:
             raise SystemExit(f"No watched asset is called {asset!r}; `airflow azureml watchers` lists them.")
+        name: str = found.name
+        if request.get("from_version") and "/experiments/" in found.uri:
+            raise SystemExit(f"{name}: jobs have no order but time; give --since.")
         kept = session.scalar(select(Variable).where(Variable.key == REQUESTS))
         now = datetime.now(UTC)
         try:

@@ -1,6 +1,7 @@
 """Watchers in a running Airflow: models that somebody outside registers start DAGs."""
 
 import contextlib
+import json
 import sqlite3
 
 import pytest
@@ -154,6 +155,31 @@ def test_a_paused_consumer_hears_of_it_when_it_goes_on(
     rest.parse("audit_upsell")
     run = rest.wait_for_run("audit_upsell")
     assert rest.xcom("audit_upsell", run["dag_run_id"], "audit") == ["upsell:1"]
+
+
+def test_watchers_are_listed_and_asked_to_announce_again_at_the_command_line(
+    airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider
+) -> None:
+    """That they do so is tested where no Airflow has to run."""
+    rest.wait_for_dags("watch_operated", "watch_night")
+    wait_until_watching(emulator)
+    outsider.register_model("operated", "1")
+    rest.wait_for_run("watch_operated")
+
+    told = airflow.command("azureml", "watchers", "--output", "json")
+    watchers = {row["dags"]: row for row in json.loads(told[told.index("[{") :])}
+    row = watchers["watch_operated"]
+    assert row["asset"].startswith("models/operated@")
+    assert (row["state"], row["why"], row["failing_since"]) == ("ok", None, None)
+    assert row["last_event"]
+    assert row["kept_at"]
+    airflow.command("azureml", "replay", row["asset"], "--from-version", "1")
+    asked = json.loads(rest.get("variables/azureml_watch_requests")["value"])
+    assert asked[row["asset"]].items() >= {"do": "replay", "from_version": "1"}.items()
+    with pytest.raises(RuntimeError, match=r"jobs have no order but time; give --since"):
+        airflow.command("azureml", "replay", watchers["watch_night"]["asset"], "--from-version", "1")
+    with pytest.raises(RuntimeError, match=r"No watched asset is called 'models/operated'; `airflow azureml watchers`"):
+        airflow.command("azureml", "forget", "models/operated")
 
 
 def test_what_watchers_do_is_in_airflows_statistics(

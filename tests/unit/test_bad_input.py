@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_azureml.datasets import Registry, Workspace
+from airflow_provider_azureml.provider.cli.watchers import replay
 from airflow_provider_azureml.provider.errors import SpecError
 from airflow_provider_azureml.provider.operators.batch import AzureMachineLearningInvokeBatchEndpointOperator as Batch
 from airflow_provider_azureml.provider.operators.compute import (
@@ -173,3 +175,16 @@ def test_a_signature_in_a_queues_address_is_not_repeated_in_the_error():
     with pytest.raises(ValueError, match="it looks like https://ACCOUNT") as caught:
         watch(WS.model("fraud"), conn_id="c", event_queue="https://account.queue.core.windows.net/events?sig=SECRET")
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("since", "version", "words"),
+    [
+        (None, None, "Give --since or --from-version"),
+        ("2026-11-24", "7", "one of them"),
+        ("yesterday", None, "--since is 'yesterday'; it looks like 2026-11-24T06:00:00"),
+    ],
+)
+def test_a_replay_is_asked_for_in_one_way(since, version, words):
+    with pytest.raises(SystemExit, match=words):
+        replay(Namespace(asset="models/fraud", since=since, from_version=version))

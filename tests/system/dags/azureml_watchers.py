@@ -27,6 +27,9 @@ with DAG("watch_promoted", schedule=[promoted]):
 with DAG("watch_counted", schedule=[watch(workspace.model("counted"), conn_id="azureml", poll_interval=5)]):
     EmptyOperator(task_id="nothing")
 
+with DAG("watch_operated", schedule=[watch(workspace.model("operated"), conn_id="azureml", poll_interval=5)]):
+    EmptyOperator(task_id="nothing")
+
 # Polled every quarter of an hour: what comes sooner comes through the queue.
 nudged = watch(
     workspace.model("nudged"), conn_id="azureml", poll_interval=900, start="all", event_queue=os.environ["EVENT_QUEUE"]
