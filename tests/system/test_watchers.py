@@ -173,9 +173,11 @@ def test_watchers_are_listed_and_asked_to_announce_again_at_the_command_line(
     assert (row["state"], row["why"], row["failing_since"]) == ("ok", None, None)
     assert row["last_event"]
     assert row["kept_at"]
-    airflow.command("azureml", "replay", row["asset"], "--from-version", "1")
+    airflow.command(
+        "azureml", "replay", row["asset"], "--since", "2099-01-01"
+    )  # nothing, so that no other test hears it
     asked = json.loads(rest.get("variables/azureml_watch_requests")["value"])
-    assert asked[row["asset"]].items() >= {"do": "replay", "from_version": "1"}.items()
+    assert asked[row["asset"]].items() >= {"do": "replay", "since": "2099-01-01T00:00:00+00:00"}.items()
     with pytest.raises(RuntimeError, match=r"jobs have no order but time; give --since"):
         airflow.command("azureml", "replay", watchers["watch_night"]["asset"], "--from-version", "1")
     with pytest.raises(RuntimeError, match=r"No watched asset is called 'models/operated'; `airflow azureml watchers`"):
