@@ -329,9 +329,11 @@ class Troubles:
         postgres: PostgreSQL | None,
         dag_file: Path,
         seed: int,
+        only: str = "",
     ) -> None:
         self._airflow, self._emulator, self._database, self._postgres = airflow, emulator, database, postgres
         self._dag_file = dag_file
+        self._only = only
         self._chance = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.begun: list[tuple[datetime, str]] = []
@@ -350,7 +352,7 @@ class Troubles:
             "workspace restarted": 1,
             "lists lag behind": 1,
         }
-        kinds = [kind for kind, weight in weights.items() if weight]
+        kinds = [kind for kind, weight in weights.items() if weight and self._only in kind]
         yield from kinds[:count]
         for _ in range(count - len(kinds)):
             yield self._chance.choices(kinds, [weights[kind] for kind in kinds])[0]
@@ -481,11 +483,12 @@ def endure(
     troubles: int,
     versions: int,
     seed: int,
+    only: str = "",
 ) -> Outcome:
     """Let things go wrong, one after the other, while versions are made, and return what came of it."""
     url = postgres.url if postgres else f"sqlite:///{airflow.home / 'airflow.db'}"
     database = Database(url)
-    trouble = Troubles(airflow, emulator, database, postgres, dag_file, seed)
+    trouble = Troubles(airflow, emulator, database, postgres, dag_file, seed, only)
     pace = random.Random(seed)
     last = max((call["number"] for call in emulator.calls()), default=0)
     for path in ("/models$", "/data$", "/jobs$"):
