@@ -64,7 +64,7 @@ bench: $(READY)
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # An hour: 200 troubles, most of them kills, while 2,000 versions are made; prints what was lost, repeated, and for nothing.
-# KILLS=45 VERSIONS=450 is ten minutes of it; SEED=8 another course.
+# KILLS=45 VERSIONS=450 is ten minutes of it; SEED=8 another course; ONLY=killed leaves bad deployments and the like out.
 KILLS ?= 200
 VERSIONS ?= 2000
 hardship: $(READY)

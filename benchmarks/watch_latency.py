@@ -150,8 +150,7 @@ def tell(found: dict[str, dict[str, list[datetime]]], versions: int) -> None:
         bars="median, s",
         conditions=(
             f"{versions} versions of each of two models, 4 to 8 s apart. Scheduler, triggerer, API server, emulator "
-            "and SQLite share the machine. Events of one asset are 3 s apart at least; Event Grid's own delay is not in "
-            "it."
+            "and SQLite share the machine. Events of one asset are 3 s apart at least; Event Grid's delay is not in."
         ),
     )
 

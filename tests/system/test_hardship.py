@@ -48,8 +48,9 @@ def test_no_version_is_lost_while_everything_around_the_watchers_fails(
     workspace: Emulator, events: QueueClient, tmp_path: Path
 ) -> None:
     """
-    KILLS and VERSIONS in the environment say how much; `make hardship` is 200 and 2,000. ONLY=killed leaves out what
-    takes assets out of use.
+    KILLS and VERSIONS in the environment say how much; `make hardship` is 200 and 2,000.
+
+    ONLY=killed leaves out what takes assets out of use.
 
     The database killed, a bad deployment during which both triggerers are killed, one triggerer and the scheduler
     killed. The longer forms add the DAG file away, a consumer paused, the workspace gone for seconds, and its lists
