@@ -32,6 +32,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Around what it says of a missing asset, the SDK puts advice for users of its command line.
 _ADVICE = re.compile(r".*Details:\s*\(x\)\s*|\s*Resolutions:.*", re.DOTALL)
 
+# What the SDK raises beside its own errors; the last two where it takes for granted what a spec does not have.
+_OF_A_BROKEN_SPEC = (OSError, KeyError, ValueError, TypeError, AttributeError, NotImplementedError)
+
 # What Python says of a spec that lacks a key which an entity must have.
 _MISSING = re.compile(r"\w+\.__init__\(\) missing \d+ required (?:keyword-only|positional) arguments?: ")
 
@@ -156,6 +159,10 @@ def _loader(noun: str, content: dict[str, Any]) -> str:
 
 def _based(entity: Any, folder: Path) -> Any:
     """Let relative paths start at a folder where the SDK, for want of one, took the folder that Airflow runs in."""
+    key_file = getattr(getattr(entity, "ssh_settings", None), "ssh_private_key_file", None)
+    if type(entity).__name__ == "VirtualMachineCompute" and key_file:
+        entity.ssh_settings = copy.copy(entity.ssh_settings)
+        entity.ssh_settings.ssh_private_key_file = str(folder / key_file)
     base = getattr(entity, "_base_path", None)
     if base is not None and Path(base).resolve() == Path.cwd():
         entity._base_path = folder
@@ -191,8 +198,8 @@ def sdk_errors(noun: str, connection: WorkspaceConnection | None = None) -> Iter
         raise refusal(
             connection, request.method, request.url, response.status_code, _json(response), response.headers
         ) from None
-    except (MlException, ValidationError, OSError, KeyError, ValueError, TypeError) as error:
-        # Of a broken spec the SDK raises any of these; MlException is an AzureError.
+    except (MlException, ValidationError, *_OF_A_BROKEN_SPEC) as error:
+        # MlException is an AzureError
         log.debug("azure-ai-ml does not accept the %s.", noun, exc_info=True)
         said = _text(error)
         raise SpecError(f"AzureML's SDK does not accept the {noun}:{' ' * (said[0] != chr(10))}{said}") from None

@@ -25,7 +25,18 @@ _TEXT_KEYS = ("name", "version", "type", "path", "description", "datastore", "st
 _COMMON_KEYS = {"name", "version", "type", "path", "description", "tags", "properties", "datastore"}
 _KEYS = {
     Kind.DATA: {*_COMMON_KEYS, "auto_delete_setting"},
-    Kind.MODEL: {*_COMMON_KEYS, "stage", "flavors", "system_metadata"},
+    Kind.MODEL: {
+        *(_COMMON_KEYS | {"stage", "flavors", "system_metadata"}),
+        *("default_deployment_template", "allowed_deployment_templates"),
+    },
+}
+# What AzureML's tools show of a version beside its spec; azure-ai-ml passes over it in YAML that was made of that.
+_SHOWN = {
+    Kind.DATA: {"$schema", "id", "creation_context", "latest_version"},
+    Kind.MODEL: {
+        *("$schema", "id", "creation_context", "latest_version", "job_name", "utc_time_created"),
+        "intellectual_property",
+    },
 }
 _SCALARS = (str, int, float, datetime.date)  # what YAML has for one value
 _DATA_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,29}")
@@ -119,8 +130,15 @@ def _from_entity(entity: Any, noun: str) -> dict[str, Any]:
     # An entity made without a name gets a random one; Airflow would then see another asset at each parse.
     if getattr(entity, "_is_anonymous", False):
         raise SpecError(f"The {noun} entity has no name. Give it one: a random name would be another asset each time.")
-    values = {key: getattr(entity, key, None) for key in _KEYS[Kind.MODEL] | _KEYS[Kind.DATA]}
+    values = {key: _plain(getattr(entity, key, None)) for key in _KEYS[Kind.MODEL] | _KEYS[Kind.DATA]}
     return {key: value for key, value in values.items() if value}
+
+
+def _plain(value: Any) -> Any:
+    """Return a part of an SDK entity that is an object of the SDK's as the dict that its YAML would be."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return dict(vars(value)) if type(value).__module__.startswith("azure.ai.ml.entities.") else value
 
 
 def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
@@ -130,13 +148,13 @@ def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
     :raises SpecError: a key is unknown or missing, or a value is one that AzureML refuses.
     """
     noun = "data asset" if kind is Kind.DATA else "model"
-    unknown = set(spec) - _KEYS[kind] - {"$schema"}
+    unknown = set(spec) - _KEYS[kind] - _SHOWN[kind]
     if unknown:
         raise SpecError(
             f"The {noun} has unknown keys {', '.join(sorted(map(repr, unknown)))}. "
             f"Known: {', '.join(sorted(_KEYS[kind]))}."
         )
-    checked = {key: value for key, value in spec.items() if value is not None and key != "$schema"}
+    checked = {key: value for key, value in spec.items() if value is not None and key in _KEYS[kind]}
     _check_values(noun, checked)
     for key in ("name", "path"):
         if not checked.get(key):
@@ -146,10 +164,14 @@ def check_asset_spec(kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise SpecError(str(error)) from None
     checked.setdefault("type", _TYPES[kind][0])
+    if kind is Kind.MODEL:  # of models the SDK takes it in any case
+        checked["type"] = str(checked["type"]).lower()
     if checked["type"] not in _TYPES[kind]:
         raise SpecError(f"The {noun}'s type {checked['type']!r} is not one of {', '.join(_TYPES[kind])}.")
     if "version" in checked:
         checked["version"] = check_version(kind, checked["version"])
+    if "datastore" in checked:
+        checked["datastore"] = str(checked["datastore"]).rpartition("/")[2].removeprefix("azureml:")
     for key in ("tags", "properties"):
         checked[key] = _check_texts(noun, key, checked.get(key) or {})
     return checked
@@ -187,8 +209,20 @@ def _check_values(noun: str, spec: dict[str, Any]) -> None:
                 json.dumps(value)
             except (TypeError, ValueError) as error:
                 raise SpecError(f"The {noun}'s {key} holds a value that is not JSON: {error}.") from None
-            if not isinstance(value, Mapping):
+            if key == "allowed_deployment_templates":
+                if not isinstance(value, list):
+                    raise SpecError(f"The {noun}'s {key} must be a list, not {_described(value)}.")
+                for template in value:
+                    _check_template(noun, key, template)
+            elif key == "default_deployment_template":
+                _check_template(noun, key, value)
+            elif not isinstance(value, Mapping):
                 raise SpecError(f"The {noun}'s {key} must be a mapping, not {_described(value)}.")
+
+
+def _check_template(noun: str, key: str, template: Any) -> None:
+    if not isinstance(template, Mapping) or template.keys() - {"asset_id"}:
+        raise SpecError(f"The {noun}'s {key} has {_described(template)}; a template is given by its 'asset_id'.")
 
 
 def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:
@@ -198,7 +232,7 @@ def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:
     for name, item in value.items():
         if item is not None and not isinstance(item, _SCALARS):
             raise SpecError(f"The {noun}'s {key} must be a mapping of text to text; {name!r} is {_described(item)}.")
-    return {str(name): "" if item is None else str(item) for name, item in value.items()}
+    return {str(name): str(item) for name, item in value.items() if item is not None}
 
 
 def _described(value: Any) -> str:

@@ -47,7 +47,6 @@ def asset_version(kind: Kind, body: dict[str, Any]) -> AssetVersion:
 _OPTIONAL_MEMBERS = {
     "description": "description",
     "stage": "stage",
-    "system_metadata": "systemMetadata",
     "auto_delete_setting": "autoDeleteSetting",
     "referenced_uris": "referencedUris",
 }
@@ -73,11 +72,18 @@ def asset_version_body(kind: Kind, spec: dict[str, Any], uri: str, tags: dict[st
         if spec.get(key) is not None:
             properties[member] = spec[key]
     if isinstance(setting := properties.get("autoDeleteSetting"), dict):
-        condition = str(setting.get("condition", "")).title().replace("_", "")  # created_greater_than
-        properties["autoDeleteSetting"] = {**setting, "condition": condition[:1].lower() + condition[1:]}
+        first, *others = str(setting.get("condition", "")).split("_")  # created_greater_than
+        condition = first[:1].lower() + first[1:] + "".join(map(str.title, others))
+        properties["autoDeleteSetting"] = {**setting, "condition": condition}
     if kind is Kind.MODEL:
         if flavors := spec.get("flavors"):
             properties["flavors"] = {name: {"data": data} for name, data in flavors.items()}
+        if template := spec.get("default_deployment_template"):
+            properties["defaultDeploymentTemplate"] = {"assetId": template.get("asset_id")}
+        if templates := spec.get("allowed_deployment_templates"):
+            properties["allowedDeploymentTemplates"] = [{"assetId": each.get("asset_id")} for each in templates]
+        if template or templates:
+            properties.pop("stage", None)  # the SDK sends either
         if job := _JOB_OUTPUT.match(uri):
             properties["jobName"] = job[1]
     return {"properties": properties}

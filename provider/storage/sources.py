@@ -26,7 +26,6 @@ _EXTRAS = {
     "gcs": "apache-airflow-providers-google[gcsfs]",
     "abfs": "apache-airflow-providers-microsoft-azure",
     "abfss": "apache-airflow-providers-microsoft-azure",
-    "adl": "apache-airflow-providers-microsoft-azure",
     "hdfs": "apache-airflow-providers-apache-hdfs",
 }
 _LONGEST_NAME = 1024 - 400  # of a blob, less what is put before it: kind, asset name (255), token
@@ -104,7 +103,7 @@ class Source:
 
 def is_remote(path: str) -> bool:
     """Return whether AzureML itself reads this path, so that nothing is to be uploaded."""
-    return path.startswith(("azureml:", "https://", "http://", "wasbs://", "abfss://", "runs:/"))
+    return path.startswith(("azureml:", "https://", "http://", "wasbs://", "wasb://", "abfss://", "adl://", "runs:/"))
 
 
 # What azure-ai-ml's constants know behind azureml://

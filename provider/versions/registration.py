@@ -18,6 +18,7 @@ from ..storage.container import Container
 from ..storage.sources import Source, check_remote, find_source, is_remote
 from ..storage.upload import Upload, checksum
 from ..task_run import TASK_RUN_TAG, TaskRun
+from .mltable import remote_uris
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
@@ -83,7 +84,7 @@ class Registration:
         if explicit and (existing := await self._find(explicit)):
             return self._same_or_error(existing, source), True
         if source is None:
-            await self._check_remote_path()
+            await self._look_at_remote_path()
             return await self._create(str(self.spec["path"])), True
         return await self._upload_and_create(source, memory["id"]), True
 
@@ -140,7 +141,7 @@ class Registration:
                 self.spec["referenced_uris"] = paths_in_mltable(content.read(), where=f"{source.path}/MLTable")
         return source
 
-    async def _check_remote_path(self) -> None:
+    async def _look_at_remote_path(self) -> None:
         """
         AzureML accepts a version whose datastore or job does not exist; here it is an error before the fact.
 
@@ -154,6 +155,8 @@ class Registration:
                 await self.client.get_resource("datastores", match[2])
         elif match := _JOB_PATH.fullmatch(path):
             await self.client.get_job(match[1])
+        if self.spec["type"] == "mltable" and (uris := await remote_uris(self.client, path)):
+            self.spec["referenced_uris"] = uris
 
     async def _upload_and_create(self, source: Source, token: str) -> AssetVersion:
         datastore = await self.client.get_datastore(self.spec.get("datastore"))

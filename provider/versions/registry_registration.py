@@ -45,7 +45,7 @@ class RegistryRegistration(Registration):
     for the same version again, never for the next.
     """
 
-    async def _check_remote_path(self) -> None:
+    async def _look_at_remote_path(self) -> None:
         path = str(self.spec["path"])
         if path.lower().startswith(("azureml://datastores/", "azureml://jobs/", "azureml:")) and not (
             path.lower().startswith(("azureml://subscriptions/", "azureml://registries/"))
@@ -57,6 +57,12 @@ class RegistryRegistration(Registration):
 
     def _as_sdk_writes(self, uri: str) -> str:
         return uri
+
+    def _body(self, uri: str, content: str) -> dict[str, Any]:
+        body = super()._body(uri, content)
+        if (metadata := self.spec.get("system_metadata")) is not None:
+            body["properties"]["system_metadata"] = metadata  # as the SDK writes it; workspaces have no such thing
+        return body
 
     async def _next_version(self) -> str:
         asked = self.task_run.remember().get("asked")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.storage.blob import ContainerClient
 
 from airflow_provider_azureml.datasets import Kind, asset_versions
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
@@ -288,6 +289,15 @@ class TestBadInput:
         if isinstance(spec, dict) and spec.get("path"):
             spec["path"] = spec["path"].format(folder=folder, empty=folder.parent / "empty")
         self.refuse(task(CreateData, data_asset=spec), azureml_emulator, *words)
+
+    def test_an_mltable_in_a_datastore_that_is_none(self, ws, task, ask, azureml_emulator):
+        store = ask(lambda client: client.get_datastore())
+        with ContainerClient(store.account_url, store.container, credential=azureml_emulator.storage_key) as container:
+            container.upload_blob("tables/bad/MLTable", b"transformations: []", overwrite=True)
+        azureml_emulator.clear_calls()
+        path = f"azureml://datastores/{store.name}/paths/tables/bad"
+        runner = task(CreateData, data_asset={"name": "bad", "type": "mltable", "path": path})
+        self.refuse(runner, azureml_emulator, "tables/bad/MLTable is invalid", "'paths'")
 
     def test_a_model_version_that_is_no_number(self, ws, task, folder, azureml_emulator):
         runner = task(RegisterModel, model={"name": "m", "path": str(folder), "version": "1.0"})

@@ -84,6 +84,43 @@ def test_flavors_that_are_not_json_are_refused():
         check_asset_spec(Kind.MODEL, {"name": "a", "path": Path("x"), "flavors": {"sklearn": object()}})
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "checked"),
+    [
+        (Kind.MODEL, {"id": "azureml:/s", "utc_time_created": "2024", "job_name": "j", "creation_context": {}}, {}),
+        (Kind.DATA, {"id": "azureml:/s", "latest_version": "3", "creation_context": {}}, {}),
+        (Kind.MODEL, {"type": "MLflow_Model"}, {"type": "mlflow_model"}),
+        (Kind.DATA, {"datastore": "azureml:lake"}, {"datastore": "lake"}),
+        (Kind.MODEL, {"datastore": "azureml:/subscriptions/s/x/datastores/lake"}, {"datastore": "lake"}),
+        (Kind.MODEL, {"tags": {"a": 1, "b": None}}, {"tags": {"a": "1"}}),
+    ],
+)
+def test_what_azureml_takes_is_taken_and_what_it_only_shows_is_passed_over(kind, spec, checked):
+    plain = check_asset_spec(kind, {"name": "a", "path": "./x"})
+    assert check_asset_spec(kind, {"name": "a", "path": "./x", **spec}) == {**plain, **checked}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("default_deployment_template", "azureml://registries/r/deploymenttemplates/t/versions/1"),
+        ("default_deployment_template", {"id": "t"}),
+        ("allowed_deployment_templates", ["t"]),
+        ("allowed_deployment_templates", {"asset_id": "t"}),
+    ],
+)
+def test_a_deployment_template_is_given_by_its_id(key, value):
+    with pytest.raises(SpecError, match=f"The model's {key} "):
+        check_asset_spec(Kind.MODEL, {"name": "a", "path": "./x", key: value})
+
+
+@pytest.mark.parametrize("error", [AttributeError("no 'name'"), NotImplementedError()])
+def test_whatever_the_sdk_stumbles_over_is_said_of_the_spec(error):
+    said = r"SDK does not accept the schedule: (no 'name'|NotImplementedError)"
+    with pytest.raises(SpecError, match=said), sdk.sdk_errors("schedule"):
+        raise error
+
+
 def test_an_mltable_names_files_folders_and_patterns():
     content = b"paths: [{file: ./a.csv}, {folder: b}, {pattern: 'c/*.csv'}]"
     assert paths_in_mltable(content, where="MLTable") == ["./a.csv", "b", "c/*.csv"]

@@ -450,6 +450,36 @@ def data() -> Any:
     return Data(name="python-data", version="1", type="uri_file", path=str(FILES / "from_python.csv"))
 
 
+@of("data")
+def data_that_expires() -> Any:
+    from azure.ai.ml.entities import Data
+    from azure.ai.ml.entities._assets.auto_delete_setting import AutoDeleteSetting
+
+    path = "azureml://datastores/workspaceblobstore/paths/sales/"
+    setting = AutoDeleteSetting(condition="last_accessed_greater_than", value="14d")
+    return Data(name="expiring-data", type="uri_folder", path=path, auto_delete_setting=setting, tags={"year": 2026})
+
+
+@of("data")
+def table_in_a_datastore() -> Any:
+    from azure.ai.ml.entities import Data
+
+    return Data(
+        name="python-table", type="mltable", path="azureml://datastores/workspaceblobstore/paths/tables/orders/"
+    )
+
+
+@of("model")
+def model_with_deployment_template() -> Any:
+    from azure.ai.ml.entities import Model
+    from azure.ai.ml.entities._assets.default_deployment_template import DeploymentTemplateReference
+
+    template = DeploymentTemplateReference(asset_id="azureml://registries/contoso/deploymenttemplates/small/versions/1")
+    return Model(
+        name="python-deployable", path=FILES / "model", type="mlflow_model", default_deployment_template=template
+    )
+
+
 @of("model")
 def model() -> Any:
     from azure.ai.ml.entities import Model

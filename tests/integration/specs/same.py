@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from azure.storage.blob import ContainerClient
 
 from airflow_provider_azureml.emulator import Emulator
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
@@ -84,6 +85,8 @@ PRESENT: list[tuple[str, dict[str, Any]]] = [
     ("online_endpoint", {"name": "online"}),
     ("batch_endpoint", {"name": "batch"}),
 ]
+# What is in the default datastore of both.
+STORED = {"tables/orders/MLTable": "paths:\n  - file: ./2025.csv\n  - pattern: ./2026/*.csv\n"}
 
 
 class Bench:
@@ -108,6 +111,11 @@ class Bench:
         with AzureMachineLearningHook("bench").ml_client() as ml, quietly():
             for noun, spec in PRESENT:
                 send(ml, noun, load(noun, io.StringIO(yaml.safe_dump(spec))))
+            store = ml.datastores.get_default()
+        account = f"https://{store.account_name}.blob.core.windows.net"
+        with ContainerClient(account, store.container_name, credential=self._emulator.storage_key) as container:
+            for path, content in STORED.items():
+                container.upload_blob(path, content)
 
     def by_sdk(self, name: str, noun: str, spec: Any) -> Sent:
         """Send a spec with MLClient, as a user of the SDK does."""
@@ -165,11 +173,14 @@ def plain(noun: str, sent: Sent) -> list[Call]:
 
 
 def _without_tags(call: Call) -> Call:
-    """Everything: `airflow.*` tags tell which DAG, run and task made it; that makes tags where there were none."""
+    """Everything: `airflow.*` tags tell which DAG, run and task made it; that makes tags where there were none.
+
+    Values of tags are text, as the contract has them; of data and environments the SDK sends YAML's numbers as numbers.
+    """
     method, path, version, body = call
     for owner in (body, body.get("properties")) if isinstance(body, dict) else ():
         if isinstance(owner, dict) and "tags" in owner:
-            tags = {key: value for key, value in (owner["tags"] or {}).items() if not key.startswith("airflow.")}
+            tags = {key: str(value) for key, value in (owner["tags"] or {}).items() if not key.startswith("airflow.")}
             owner["tags"] = tags
             if not tags:
                 del owner["tags"]
