@@ -210,19 +210,19 @@ def _check_values(noun: str, spec: dict[str, Any]) -> None:
             except (TypeError, ValueError) as error:
                 raise SpecError(f"The {noun}'s {key} holds a value that is not JSON: {error}.") from None
             if key == "allowed_deployment_templates":
-                if not isinstance(value, list):
-                    raise SpecError(f"The {noun}'s {key} must be a list, not {_described(value)}.")
-                for template in value:
-                    _check_template(noun, key, template)
-            elif key == "default_deployment_template":
-                _check_template(noun, key, value)
+                _check_templates(noun, key, value)
             elif not isinstance(value, Mapping):
                 raise SpecError(f"The {noun}'s {key} must be a mapping, not {_described(value)}.")
+            elif key == "default_deployment_template":
+                _check_templates(noun, key, [value])
 
 
-def _check_template(noun: str, key: str, template: Any) -> None:
-    if not isinstance(template, Mapping) or template.keys() - {"asset_id"}:
-        raise SpecError(f"The {noun}'s {key} has {_described(template)}; a template is given by its 'asset_id'.")
+def _check_templates(noun: str, key: str, templates: Any) -> None:
+    if not isinstance(templates, list):
+        raise SpecError(f"The {noun}'s {key} must be a list, not {_described(templates)}.")
+    for template in templates:
+        if not isinstance(template, Mapping) or template.keys() - {"asset_id"}:
+            raise SpecError(f"The {noun}'s {key} has {_described(template)}; a template is given by its 'asset_id'.")
 
 
 def _check_texts(noun: str, key: str, value: Any) -> dict[str, str]:
