@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..capabilities import amask_secret
 from ..errors import AuthenticationError, RequestRefusedError, SpecError, TransientError
 
 if TYPE_CHECKING:
@@ -43,13 +44,18 @@ async def score(
     try:
         async with (
             asyncio.timeout(seconds),
-            aiohttp.ClientSession(trust_env=True) as session,
-            session.post(url, data=content, headers=headers) as answer,
+            # aiohttp's own limit is five minutes; and a redirect would take the request elsewhere.
+            aiohttp.ClientSession(trust_env=True, timeout=aiohttp.ClientTimeout(total=None)) as session,
+            session.post(url, data=content, headers=headers, allow_redirects=False) as answer,
         ):
             status, text = answer.status, await answer.text(errors="replace")
             deployment = answer.headers.get("azureml-model-deployment")
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise TransientError(f"The {endpoint} gave no answer at {url}: {error or type(error).__name__}.") from error
+    except TimeoutError:
+        raise TransientError(f"The {endpoint} gave no answer at {url} within {seconds:g} s.") from None
+    except aiohttp.ClientError as error:
+        raise TransientError(
+            f"The {endpoint} gave no answer at {url}: {str(error) or type(error).__name__}."
+        ) from error
     if 200 <= status < 300:
         return {"status": status, "deployment": deployment, "response": _json(text)}
     what = f"The {endpoint} answered with {status}: {text[:_SHOWN].strip() or 'nothing'}"
@@ -68,7 +74,9 @@ async def _token(client: WorkspaceClient, endpoint: Endpoint, auth_mode: str) ->
         return str((await client.change_resource("POST", *endpoint.path, "token")).body["accessToken"])
     credential = client.connection.async_credential()
     try:
-        return str((await credential.get_token(client.connection.cloud.ml_scope)).token)
+        token = str((await credential.get_token(client.connection.cloud.ml_scope)).token)
+        await amask_secret([token])  # a model may answer with the request's headers
+        return token
     finally:
         await credential.close()
 

@@ -297,9 +297,8 @@ def _md5s(info: dict[str, Any]) -> list[bytes]:
         found.append(bytes.fromhex(str(info.get("ETag") or "").strip('"')))
     with suppress(ValueError):
         found.append(base64.b64decode(str(info.get("md5Hash") or "")))
-    settings = info.get("content_settings") or {}
-    if isinstance(settings, dict) and settings.get("content_md5"):
-        found.append(bytes(settings["content_md5"]))
+    with suppress(KeyError, TypeError):
+        found.append(bytes(info["content_settings"]["content_md5"]))  # adlfs gives an object that is like a dict
     return found
 
 

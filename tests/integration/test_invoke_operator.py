@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import aiohttp
 import pytest
 
 from airflow_provider_azureml.provider.errors import (
@@ -65,6 +67,69 @@ def test_another_status_than_2xx_fails_with_what_the_endpoint_says(ws, task, end
     with pytest.raises(error, match=rf"'fraud' answered with {status}: .*The model says no."):
         task(Invoke, endpoint_name="fraud", request={}).run()
     assert len(azureml_emulator.calls("POST", "/score")) == 1, "sent once"
+
+
+def test_no_answer_in_time_is_worth_another_try(ws, task, endpoint, azureml_emulator):
+    endpoint()
+    azureml_emulator.misbehave("POST", "/score", latency=5)
+    with pytest.raises(TransientError, match=r"'fraud' gave no answer at https://.* within 0\.5 s"):
+        task(Invoke, endpoint_name="fraud", request={}, timeout=0.5).run()
+
+
+def test_the_timeout_is_the_one_that_is_given_and_no_library_has_a_shorter_one(
+    ws, task, endpoint, azureml_emulator, monkeypatch
+):
+    endpoint()
+    monkeypatch.setattr("aiohttp.client.DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=0.5))
+    azureml_emulator.misbehave("POST", "/score", latency=1.5)
+    assert task(Invoke, endpoint_name="fraud", request={}, timeout=30).run()["status"] == 200
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_no_success_and_is_not_followed_with_the_key(ws, task, endpoint, azureml_emulator, status):
+    endpoint()
+    azureml_emulator.misbehave("POST", "/score", status=status, message="elsewhere", times=1)
+    with pytest.raises(RequestRefusedError, match=f"answered with {status}"):
+        task(Invoke, endpoint_name="fraud", request={}).run()
+
+
+@pytest.mark.parametrize("auth_mode", ["Key", "AMLToken", "AADToken"])
+def test_neither_key_nor_token_is_in_log_result_or_error(ws, task, endpoint, azureml_emulator, auth_mode, caplog):
+    from airflow_provider_azureml.provider.resources import scoring
+
+    caplog.set_level(logging.DEBUG)
+    endpoint(auth_mode)
+    secrets: list[str] = []
+    original = scoring._token
+
+    async def token(*args: Any) -> str:
+        secrets.append(await original(*args))
+        return secrets[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "_token", token)
+        result = task(Invoke, endpoint_name="fraud", request={"rows": [1]}).run()
+        azureml_emulator.misbehave("POST", "/score", status=400, message="The model says no.", times=1)
+        with pytest.raises(RequestRefusedError) as raised:
+            task(Invoke, endpoint_name="fraud", request={}).run()
+    assert len(secrets) == 2
+    assert all(secret not in f"{result} {raised.value} {caplog.text}" for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"), [(b"plain text", "plain text"), (b"", ""), (b"\xff\xfe", "\ufffd\ufffd"), (b"[1, 2]", [1, 2])]
+)
+async def test_a_response_that_is_no_json_is_its_text(content, shown):
+    from airflow_provider_azureml.provider.resources.scoring import _json
+
+    assert _json(content.decode(errors="replace")) == shown
+
+
+@pytest.mark.parametrize("request_", [None, "", "None", {"x": object()}])
+def test_a_request_that_is_none_is_said_before_the_endpoint_is_asked(ws, task, azureml_emulator, request_):
+    with pytest.raises(SpecError, match="The request"):
+        task(Invoke, endpoint_name="fraud", request=request_).run()
+    assert not azureml_emulator.calls("GET", "/onlineEndpoints/")
 
 
 def test_what_is_missing(ws, task, endpoint, tmp_path, azureml_emulator):
