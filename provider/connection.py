@@ -106,13 +106,13 @@ class WorkspaceConnection:
 
     Its text form holds no secret.
 
-    :param conn_id: the connection's id, for messages.
+    :param conn_id: the connection's id, for messages. Two that differ in it alone are equal: they ask the same.
     :param owner: the workspace, or the registry, that it points to.
     :param cloud: the Azure cloud.
     :param sign_in: who signs in, and how.
     """
 
-    conn_id: str
+    conn_id: str = field(compare=False)
     owner: Workspace | Registry
     cloud: Cloud = CLOUDS["AzurePublicCloud"]
     sign_in: SignIn = field(default_factory=SignIn)

@@ -38,25 +38,43 @@ class SharedInLoop(Generic[_Key, _Thing]):
         """Return how many are in use."""
         return len(self._shared)
 
-    @asynccontextmanager
-    async def use(self, key: _Key) -> AsyncIterator[_Thing]:
+    async def join(self, key: _Key) -> _Thing:
         """
-        Give the one for a key.
+        Return the one for a key; :meth:`leave` has to follow. Of what thousands hold, :meth:`use` would take more.
 
         Whoever comes while it is being opened waits for that; whoever comes while it is being closed gets a new one.
 
-        :raises Exception: it could not be opened; then the next who waits for it tries.
+        :raises Exception: it could not be opened; then the next who waits for it tries, and nothing has to follow.
         """
-        place = (asyncio.get_running_loop(), key)
-        shared = self._shared.setdefault(place, _Shared())
+        shared = self._shared.setdefault((asyncio.get_running_loop(), key), _Shared())
         shared.users += 1
         try:
             async with shared.opening:
                 if not shared.opened:
                     shared.opened.append(await shared.closing.enter_async_context(self._open_one(key)))
-            yield shared.opened[0]
+            return shared.opened[0]
+        except BaseException:
+            await self.leave(key)
+            raise
+
+    async def leave(self, key: _Key) -> None:
+        """End what :meth:`join` began; with the last who leaves, the thing is closed."""
+        place = (asyncio.get_running_loop(), key)
+        shared = self._shared[place]
+        shared.users -= 1
+        if not shared.users:
+            del self._shared[place]
+            await shared.closing.aclose()
+
+    @asynccontextmanager
+    async def use(self, key: _Key) -> AsyncIterator[_Thing]:
+        """
+        Give the one for a key, for as long as it is used.
+
+        :raises Exception: it could not be opened.
+        """
+        thing = await self.join(key)
+        try:
+            yield thing
         finally:
-            shared.users -= 1
-            if not shared.users:
-                del self._shared[place]
-                await shared.closing.aclose()
+            await self.leave(key)

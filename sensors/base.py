@@ -20,7 +20,7 @@ from ..provider.links import AzureMachineLearningStudioLink
 from ..provider.retries import retry_policy
 from ..provider.task_run import TaskRun
 from ..provider.triggers.base import found_or_raise
-from ..provider.waiting.sightings import FIRST_PAUSE, LONGEST_PAUSE, Sightings
+from ..provider.waiting.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,6 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
             conf.getboolean("operators", "default_deferrable", fallback=False) if deferrable is None else deferrable
         )
         self._sightings: Sightings | None = None
-        self._log_at, self._log_pause = 0.0, FIRST_PAUSE
 
     @abstractmethod
     async def _check(self, context: Context, client: WorkspaceClient) -> Any:
@@ -155,9 +154,8 @@ class AzureMachineLearningBaseSensor(BaseSensorOperator):
         self._sightings.see(saw)
         if self.reschedule:
             TaskRun(context).remember(checks=self._sightings.checks)
-        if (now := time.monotonic()) >= self._log_at:
+        if self._sightings.is_to_be_told(time.monotonic()):
             log.info("%s", self._sightings)
-            self._log_at, self._log_pause = now + self._log_pause, min(self._log_pause * 2, LONGEST_PAUSE)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; where Airflow ended it ("Trigger timeout"), say what was waited for."""

@@ -8,21 +8,20 @@ import logging
 import math
 import time
 from abc import abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from .. import errors
 from ..hook import AzureMachineLearningHook
-from ..waiting.sightings import FIRST_PAUSE, LONGEST_PAUSE, Sightings
+from ..waiting.sightings import FIRST_PAUSE, Sightings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from ..rest.client import WorkspaceClient
-    from ..waiting.plan import Question
+    from ..waiting.plan import Listing, Plan
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -47,6 +46,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     def __init__(self, *, conn_id: str, poll_interval: float, deadline: float | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._sightings = Sightings("")
         self.conn_id = conn_id
         self.poll_interval = poll_interval
         self.deadline = deadline
@@ -61,7 +61,7 @@ class AzureMachineLearningTrigger(BaseTrigger):
 
     @property
     def hook(self) -> AzureMachineLearningHook:
-        """The hook for what is waited for."""
+        """The hook for what is looked at."""
         return AzureMachineLearningHook(self.conn_id)
 
     @property
@@ -79,8 +79,17 @@ class AzureMachineLearningTrigger(BaseTrigger):
         return self.seen
 
     @abstractmethod
-    def question(self) -> Question:
-        """Return what is waited for, and which list may show that it is there."""
+    def listing_and_name(self) -> tuple[Listing, str]:
+        """Return the list that may show what is waited for, and its name there."""
+
+    @abstractmethod
+    def calls_for_check(self, item: dict[str, Any] | None) -> bool:
+        """
+        Return whether an item of that list is a reason to check now.
+
+        :param item: about this name, or None when the whole list does not mention it. Where a list can say less than a
+            check would, it is one.
+        """
 
     @abstractmethod
     async def check(self, client: WorkspaceClient) -> Any:
@@ -93,60 +102,75 @@ class AzureMachineLearningTrigger(BaseTrigger):
         :raises WaitTimeoutError: the deadline came first.
         :raises AzureMachineLearningError: what :meth:`check` raises, except TransientError.
         """
-        seen = Sightings(self.what)
-        async with self._beside(client):
-            return await self._in_time(poll(self._noting(client, seen), interval=self.poll_interval), seen)
+        self._begin()
+        async with self._beside(client) or contextlib.nullcontext(), self._in_time():
+            return await poll(lambda: self._check_and_log(client), interval=self.poll_interval)
 
-    def _noting(self, client: WorkspaceClient, seen: Sightings) -> Callable[[], Awaitable[Any]]:
-        async def check() -> Any:
-            try:
-                found = await self.check(client)
-            except errors.TransientError:
-                seen.see("no answer")
-                raise
-            seen.see(self.seen)
-            return found
+    async def _check_and_log(self, client: WorkspaceClient) -> Any:
+        found = await self.check_once(client)
+        if found is None:
+            self.remind()
+        return found
 
-        return check
-
-    async def _wait_with_others(self) -> Any:
+    def _wait_with_others(self, plan: Plan) -> Awaitable[Any]:
         """Do the same in the triggerer, in one plan with all who wait in the workspace."""
-        from ..waiting.plan import plan_of_waits
+        self._begin()
+        checks = plan.wait(self, interval=self.poll_interval)
+        return checks if (beside := self._beside(plan.logs)) is None else _within(beside, checks)
 
-        connection = await self.hook.aget_workspace_connection()
-        async with plan_of_waits(connection) as plan, self._beside(plan.logs):
-            seen, question = Sightings(self.what), self.question()
+    def _begin(self) -> None:
+        log.info("Waiting for %s, checking every %g s.", self.what, self.poll_interval)
+        self._sightings = Sightings(self.what, tell_at=time.monotonic() + FIRST_PAUSE)
 
-            def calls_for_check(item: dict[str, Any] | None) -> bool:
-                if not (wanted := question.calls_for_check(item)):  # else a check follows
-                    seen.see(self.seen_in(item))
-                return wanted
+    def see_listed(self, item: dict[str, Any] | None) -> bool:
+        """Take note of what a list shows, and return whether it is a reason to check now."""
+        if not (wanted := self.calls_for_check(item)):  # else a check follows
+            self._sightings.see(self.seen_in(item))
+        return wanted
 
-            checks = plan.wait(
-                replace(question, calls_for_check=calls_for_check),
-                self._noting(plan.client, seen),
-                interval=self.poll_interval,
-            )
-            return await self._in_time(checks, seen)
+    async def check_once(self, client: WorkspaceClient) -> Any:
+        """
+        Check, and take note of it.
 
-    def _beside(self, client: WorkspaceClient) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Do something else while it waits."""
-        return contextlib.nullcontext()
+        :raises WaitTimeoutError: the deadline came meanwhile.
+        """
+        try:
+            async with self._in_time():
+                found = await self.check(client)
+        except errors.TransientError:
+            self._sightings.see("no answer")
+            raise
+        self._sightings.see(self.seen)
+        return found
+
+    def remind(self) -> float:
+        """
+        Say in the log, ever more rarely, that it goes on, and return after how many seconds to say so again.
+
+        :raises WaitTimeoutError: the deadline has come.
+        """
+        if (left := self._seconds_left()) == 0:
+            raise errors.WaitTimeoutError(str(self._sightings))
+        if self._sightings.is_to_be_told(now := time.monotonic()):
+            log.info("%s", self._sightings)
+        pause = self._sightings.tell_at - now
+        return pause if left is None else min(pause, left)
+
+    def _beside(self, client: WorkspaceClient) -> AbstractAsyncContextManager[None] | None:  # noqa: ARG002
+        """Return what else is to be done while it waits; None: nothing."""
+        return None
 
     def _event_details(self) -> dict[str, Any]:
         """Return more members of the event."""
         return {}
 
-    async def _in_time(self, checks: Awaitable[_T], seen: Sightings) -> _T:
-        log.info("Waiting for %s, checking every %g s.", self.what, self.poll_interval)
-        reminder = _Reminder(seen)
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._seconds_left()):
-                return await checks
+                yield
         except TimeoutError:
-            raise errors.WaitTimeoutError(str(seen)) from None
-        finally:
-            reminder.end()
+            raise errors.WaitTimeoutError(str(self._sightings)) from None
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
@@ -156,10 +180,18 @@ class AzureMachineLearningTrigger(BaseTrigger):
         Fire one event: ``{"status": "success", "found"}``, or ``{"status": "error", "error", "message", "facts"}``,
         whose facts are the error's attributes.
         """  # noqa: D205
+        from ..waiting.connections import connection_of
+        from ..waiting.plan import plans
+
         left = self._seconds_left()
         settled = time.monotonic() + min(self.poll_interval, _SETTLED, math.inf if left is None else left)
         try:
-            found = await self._wait_with_others()
+            connection = await connection_of(self.hook)
+            plan = await plans.join(connection)
+            try:
+                found = await self._wait_with_others(plan)
+            finally:
+                await plans.leave(connection)
         except errors.AzureMachineLearningError as error:
             event = {"status": "error", "error": type(error).__name__, "message": str(error), "facts": vars(error)}
         else:
@@ -169,25 +201,9 @@ class AzureMachineLearningTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
 
-class _Reminder:
-    """
-    Says in the log, ever more rarely, that a wait goes on. A timer, as a triggerer has thousands of waits.
-
-    :param seen: what to say.
-    """
-
-    def __init__(self, seen: Sightings) -> None:
-        self._seen, self._pause = seen, FIRST_PAUSE
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self._remind)
-
-    def _remind(self) -> None:
-        log.info("%s", self._seen)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self._remind)
-
-    def end(self) -> None:
-        """Say no more."""
-        self._timer.cancel()
+async def _within(beside: AbstractAsyncContextManager[None], checks: Awaitable[_T]) -> _T:
+    async with beside:
+        return await checks
 
 
 async def poll(check: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:

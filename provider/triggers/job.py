@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 from ..capabilities import aget_xcom, aset_xcom
@@ -14,9 +15,10 @@ from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ..rest.client import WorkspaceClient
-    from ..waiting.plan import Question
+    from ..waiting.plan import Listing
 
 SHOWN_KEY = "azureml_log_shown"
 _KILL_SECONDS = 25  # less than Airflow gives, `[triggerer] on_kill_timeout`
@@ -77,34 +79,31 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
         """Return the job's status as a list shows it."""
         return str(((item or {}).get("properties") or {}).get("status") or self.seen)
 
-    def question(self) -> Question:
-        """Return what is waited for: jobs that an operator submitted are in the shorter list of those with its tag."""
-        from ..rest.states import JobOutcome, job_outcome
-        from ..waiting.plan import Listing, Question
+    def listing_and_name(self) -> tuple[Listing, str]:
+        """Return the list of jobs; those that an operator submitted are in the shorter one of those with its tag."""
+        return _listing(owned=bool(self.task_run_id)), self.job_name
 
-        tag = (("tag", TASK_RUN_TAG),) if self.task_run_id else ()
-        return Question(
-            Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag)),
-            self.job_name,
-            calls_for_check=lambda item: (
-                item is None
-                or job_outcome((item.get("properties") or {}).get("status") or "") is not JobOutcome.RUNNING
-            ),
-        )
+    def calls_for_check(self, item: dict[str, Any] | None) -> bool:
+        """Return whether an item of the list is a reason to check: all that is not plainly going on."""
+        from ..rest.states import JobOutcome, job_outcome
+
+        status = ((item or {}).get("properties") or {}).get("status") or ""
+        return item is None or job_outcome(status) is not JobOutcome.RUNNING
 
     async def check(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return the completed job's facts, or None while it goes on."""
         job = await check_job(client, self.job_name, self._seen)
         return job.to_dict() if job else None
 
+    def _beside(self, client: WorkspaceClient) -> AbstractAsyncContextManager[None] | None:
+        return None if self.log_wanted is None else self._show_log(client)
+
     @contextlib.asynccontextmanager
-    async def _beside(self, client: WorkspaceClient) -> AsyncIterator[None]:
-        if self.log_wanted is None:
-            yield
-            return
+    async def _show_log(self, client: WorkspaceClient) -> AsyncIterator[None]:
         from ..jobs.log import log_of, show_meanwhile
         from ..jobs.showing import open_showing
 
+        assert self.log_wanted is not None
         shown = {**self.log_wanted, "shown": await self._remembered() or self.log_wanted["shown"]}
         async with open_showing(client, self.job_name, shown, keep=self._keep) as showing:
             found = log_of(showing, self.job_name, shown["type"])
@@ -150,3 +149,11 @@ class AzureMachineLearningJobTrigger(AzureMachineLearningTrigger):
 
         async with asyncio.timeout(_KILL_SECONDS), AzureMachineLearningHook(self.conn_id).client() as client:
             await cancel_own_job(client, self.job_name, task_run_id)
+
+
+@functools.cache
+def _listing(*, owned: bool) -> Listing:
+    from ..waiting.plan import Listing
+
+    tag = (("tag", TASK_RUN_TAG),) if owned else ()
+    return Listing(("jobs",), (("listViewType", "ActiveOnly"), *tag))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..resources.base import Resource
     from ..rest.client import WorkspaceClient
-    from ..waiting.plan import Question
+    from ..waiting.plan import Listing
 
 
 class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
@@ -24,7 +24,7 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         ``["onlineEndpoints", "fraud", "deployments", "blue"]``.
     :param state: ``Succeeded`` (provisioned), ``Deleted``, or an instance's ``Running`` or ``Stopped``.
     :param not_before: do not check before this time, in seconds since the epoch; None: at once.
-    :param operation: URL of the operation that is to bring it there; None: check the resource alone. It works for
+    :param operation: URL of the operation that is to bring it there; None: look at the resource alone. It works for
         whoever may act in the workspace, and for nobody else.
     """
 
@@ -62,16 +62,15 @@ class AzureMachineLearningResourceTrigger(AzureMachineLearningTrigger):
         """Return its state as a list shows it."""
         return ", ".join(self._resource().standing(item)) if item else self.seen
 
-    def question(self) -> Question:
-        """Return what is waited for; a list of computes, endpoints or deployments shows their states."""
-        from ..waiting.plan import Listing, Question
+    def listing_and_name(self) -> tuple[Listing, str]:
+        """Return the list of computes, endpoints, deployments or schedules, which shows their states."""
+        from ..waiting.plan import Listing
 
-        resource = self._resource()
-        return Question(
-            Listing(tuple(self.path[:-1]), resource.list_params),
-            self.path[-1],
-            calls_for_check=lambda item: item is None or resource.may_be(item, self.state),
-        )
+        return Listing(tuple(self.path[:-1]), self._resource().list_params), self.path[-1]
+
+    def calls_for_check(self, item: dict[str, Any] | None) -> bool:
+        """Return whether an item of the list is a reason to check: the wanted state, a failure, or that it is gone."""
+        return item is None or self._resource().may_be(item, self.state)
 
     async def check(self, client: WorkspaceClient) -> dict[str, Any] | None:
         """Return its facts, or None while it is in another state, or while it is too early."""

@@ -10,7 +10,7 @@ from .base import AzureMachineLearningTrigger
 
 if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
-    from ..waiting.plan import Question
+    from ..waiting.plan import Listing
 
 _ABSENT = (None,)
 
@@ -51,14 +51,15 @@ class AzureMachineLearningVersionTrigger(AzureMachineLearningTrigger):
         """What was there at the last check."""
         return self._saw
 
-    def question(self) -> Question:
-        """Return what is waited for; the list of all models, or all data assets, shows each one's latest version."""
-        from ..waiting.plan import Listing, Question
+    def listing_and_name(self) -> tuple[Listing, str]:
+        """Return the list of all models, or of all data assets, which shows each one's latest version."""
+        from ..waiting.plan import Listing
 
         listing = Listing((Kind(self.wanted["kind"]).collection,), (("listViewType", "ActiveOnly"),))
-        return Question(listing, self.wanted["name"], calls_for_check=self._calls_for_check)
+        return listing, self.wanted["name"]
 
-    def _calls_for_check(self, item: dict[str, Any] | None) -> bool:
+    def calls_for_check(self, item: dict[str, Any] | None) -> bool:
+        """Return whether an item of the list is a reason to check: a change since one that agreed with the list."""
         self._mark = _ABSENT if item is None else _mark(item)
         return self._mark != self._known
 

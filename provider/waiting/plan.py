@@ -16,26 +16,25 @@ import itertools
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import metrics
 from ..errors import AzureMachineLearningError, TransientError
 from ..shared import SharedInLoop
-from .rounds import Roster, Round, Subject
+from .rounds import Roster, Subject
 from .shared_reads import SharedReads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator
 
     from ..connection import WorkspaceConnection
     from ..rest.client import WorkspaceClient
+    from .rounds import Round
 
-_T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 _CHECKS_AT_ONCE = 16
-_WOKEN_AT_ONCE = 200  # waits for one and the same thing, so that the event loop has time for others in between
+_WOKEN_AT_ONCE = 200  # waits, so that the event loop has time for others in between
 _PAGE_TRIES = 4
 _MOST_BACKOFF = 8  # intervals
 
@@ -53,40 +52,56 @@ class Listing:
     params: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Waiter(Protocol):
     """
-    What somebody waits for.
+    Who waits for something.
 
-    :param listing: the list that may show it.
-    :param name: its name there.
-    :param calls_for_check: whether an item of the list is a reason to check now. It gets the item about this name, or
-        None when the whole list does not mention it. Where a list can say less than a check would, it has to say yes.
+    A triggerer may have ten thousand, and Python's garbage collector, which holds the event loop up, looks at whatever
+    each of them keeps: so the plan is given this one object and no closures, and a wait is one coroutine.
     """
 
-    listing: Listing
-    name: str
-    calls_for_check: Callable[[dict[str, Any] | None], bool]
+    def listing_and_name(self) -> tuple[Listing, str]:
+        """Return the list that may show it, and its name there."""
+
+    def see_listed(self, item: dict[str, Any] | None) -> bool:
+        """
+        Take note of what the list shows, and return whether that is a reason to check now.
+
+        It gets the item about this name, or None when the whole list does not mention it. Where a list can say less
+        than a check would, it has to say yes.
+        """
+
+    async def check_once(self, client: WorkspaceClient) -> Any:
+        """Read the thing itself, and return what was found, or None as long as there is nothing."""
+
+    def remind(self) -> float:
+        """
+        Do what is to be done now and then, and return after how many seconds to be reminded again.
+
+        It is called in the waiter's own task, at the beginning too. What it raises ends the wait.
+        """
 
 
 @dataclass(slots=True, eq=False)
 class _Wait:
-    question: Question
+    waiter: Waiter
     interval: float
-    turn: asyncio.Future[None] | None = None
+    remind_at: float
+    turn: asyncio.Future[bool] | None = None  # True: to check; False: to be reminded
 
 
 @dataclass(slots=True, eq=False)
-class _Place:
+class _Place(Subject):
     """A subject, those who wait for it, and how far its check is."""
 
-    subject: Subject
-    roster: Roster
     waits: list[_Wait] = field(default_factory=list)
     checking: int = 0  # waits that check it now
     is_listed: bool = False  # a list was the reason to check it
     is_spot_check: bool = False  # it is read although a list has just called it unchanged
     held_until: float = -math.inf  # the service was busy: whatever a list says, it is not asked sooner
+
+
+_Places = Roster[_Place]
 
 
 class Plan:
@@ -107,12 +122,12 @@ class Plan:
         # What is shown of logs waits its own turn, and is never asked before what the waits themselves ask.
         self.logs = client_for(connection, transport=reads, retry=False, reader=f"logs {name}")
         self._tags = {"workspace": name}
-        self._rosters: dict[Listing, Roster] = {}
-        self._places: dict[tuple[Listing, str], _Place] = {}
-        self._ready: list[tuple[float, int, _Place]] = []
+        self._rosters: dict[Listing, _Places] = {}
+        self._ready: list[tuple[float, int, _Places, _Place]] = []
         self._number = itertools.count()
         self._checking = 0
         self._waits = 0
+        self._next_reminder = math.inf
         self._reading: dict[Listing, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._now = asyncio.get_running_loop().time
@@ -132,79 +147,107 @@ class Plan:
         # In a context of its own: what Airflow keeps there to tell triggers' logs apart belongs to one trigger.
         return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
 
-    async def wait(self, question: Question, check: Callable[[], Awaitable[_T | None]], *, interval: float) -> _T:
+    async def wait(self, waiter: Waiter, *, interval: float) -> Any:
         """
-        Check, each time that it is this wait's turn, until there is something.
+        Let somebody check, each time that it is their turn, until there is something, and return that.
 
-        :param check: reads the thing itself; returns None as long as there is nothing.
         :param interval: seconds between two checks at most, as far as the budget of reads allows; the first comes after
             one interval, as the waiter has just checked.
-        :raises Exception: what ``check`` raises, except TransientError, which is logged and waited out.
+        :raises Exception: what a check or a reminder raises, except TransientError of a check, which is logged and
+            waited out.
         """
         failures = 0
-        with self._enrolled(question, interval) as (place, wait):
+        roster, place, wait = self._enroll(waiter, interval)
+        try:
             while True:
-                await self._turn(place, wait)
+                if self._now() >= wait.remind_at:
+                    wait.remind_at = self._now() + waiter.remind()
+                    self._remind_at(wait.remind_at)
+                wait.turn = asyncio.get_running_loop().create_future()
+                try:
+                    checks = await wait.turn
+                except asyncio.CancelledError:
+                    if wait.turn.done() and not wait.turn.cancelled() and wait.turn.result():
+                        self._checked(roster, place, 0.0, found=False, failed=False)
+                    raise
+                finally:
+                    wait.turn = None
+                if not checks:
+                    continue
                 pause, found, failed = interval, None, False
                 try:
-                    found = await check()
+                    found = await waiter.check_once(self.client)
                     failures = 0
                 except TransientError as error:
                     failures, failed = failures + 1, True
                     pause = max(interval * min(2 ** (failures - 1), _MOST_BACKOFF), error.retry_after or 0)
                     log.warning("%s Trying again in %.0f s.", error, pause)
                 finally:
-                    self._checked(place, pause, found=found is not None, failed=failed)
+                    self._checked(roster, place, pause, found=found is not None, failed=failed)
                 if found is not None:
                     return found
+        finally:
+            self._leave(roster, place, wait)
 
-    @contextlib.contextmanager
-    def _enrolled(self, question: Question, interval: float) -> Any:
-        now, key = self._now(), (question.listing, question.name)
-        roster = self._rosters.setdefault(question.listing, Roster())
-        subject = roster.join(question.name, interval, now, now + interval)
-        place = self._places.setdefault(key, _Place(subject, roster))
-        wait = _Wait(question, interval)
+    def _enroll(self, waiter: Waiter, interval: float) -> tuple[_Places, _Place, _Wait]:
+        (listing, name), now = waiter.listing_and_name(), self._now()
+        if (roster := self._rosters.get(listing)) is None:
+            roster = self._rosters[listing] = Roster(_Place)
+        place = roster.join(_folded(name), interval, now, now + interval)
+        wait = _Wait(waiter, interval, remind_at=now)
         place.waits.append(wait)
         self._waits += 1
         self._changed.set()
-        try:
-            yield place, wait
-        finally:
-            place.waits.remove(wait)
-            self._waits -= 1
-            if not place.waits:
-                roster.leave(subject)
-                del self._places[key]
-                if not roster.subjects and question.listing not in self._reading:
-                    self._rosters.pop(question.listing, None)
+        return roster, place, wait
 
-    async def _turn(self, place: _Place, wait: _Wait) -> None:
-        wait.turn = asyncio.get_running_loop().create_future()
-        try:
-            await wait.turn
-        except asyncio.CancelledError:
-            if wait.turn.done() and not wait.turn.cancelled():
-                self._checked(place, 0.0, found=False, failed=False)
-            raise
-        finally:
-            wait.turn = None
+    def _leave(self, roster: _Places, place: _Place, wait: _Wait) -> None:
+        place.waits.remove(wait)
+        self._waits -= 1
+        if not place.waits:
+            roster.leave(place)
+            if not roster.subjects:
+                self._forget_empty_rosters()
 
-    def _checked(self, place: _Place, pause: float, *, found: bool, failed: bool) -> None:
+    def _forget_empty_rosters(self) -> None:
+        for listing, roster in list(self._rosters.items()):
+            if not roster.subjects and listing not in self._reading:
+                del self._rosters[listing]
+
+    def _remind_at(self, when: float) -> None:
+        if when < self._next_reminder:
+            self._next_reminder = when
+            self._changed.set()
+
+    async def _remind(self) -> None:
+        """Wake those who want to be reminded. One who checks is reminded after it."""
+        if (now := self._now()) < self._next_reminder:
+            return
+        waits = [
+            wait for roster in self._rosters.values() for place in roster.subjects.values() for wait in place.waits
+        ]
+        self._next_reminder = min((wait.remind_at for wait in waits if wait.remind_at > now), default=math.inf)
+        turns = [wait.turn for wait in waits if wait.remind_at <= now and wait.turn and not wait.turn.done()]
+        for start in range(0, len(turns), _WOKEN_AT_ONCE):
+            for turn in turns[start : start + _WOKEN_AT_ONCE]:
+                if not turn.done():
+                    turn.set_result(False)
+            await asyncio.sleep(0)  # after it they wait for their turn again
+
+    def _checked(self, roster: _Places, place: _Place, pause: float, *, found: bool, failed: bool) -> None:
         """Take note that one wait has checked; the subject's check ends with the last of them."""
         now = self._now()
         if failed:
             place.held_until = max(place.held_until, now + pause)
         if found and place.is_spot_check and not place.is_listed:
-            place.roster.contradicted()
+            roster.contradicted()
         place.checking -= 1
         if place.checking == 0:
             self._checking -= 1
-            place.is_listed = place.is_spot_check = place.subject.busy = False
+            place.is_listed = place.is_spot_check = place.busy = False
             if not failed:
-                place.subject.checked = now
-            if place.subject.name in place.roster.subjects:
-                place.roster.expect(place.subject, max(place.held_until, now + place.subject.interval))
+                place.checked = now
+            if place.name in roster.subjects:
+                roster.expect(place, max(place.held_until, now + place.interval))
             self._changed.set()
 
     async def _keep(self) -> None:
@@ -213,12 +256,14 @@ class Plan:
             self._changed.clear()
             try:
                 self._begin_rounds()
+                await self._remind()
                 await self._give_turns()
             except Exception:  # all waits hang on this
                 log.exception("The plan of waits goes on after a mistake of its own.")
                 await asyncio.sleep(1.0)
             idle = (roster for listing, roster in self._rosters.items() if listing not in self._reading)
             wake = min((roster.next_due for roster in idle), default=math.inf)
+            wake = min(wake, self._next_reminder)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wake == math.inf else max(0.01, wake - self._now())):
                     await self._changed.wait()
@@ -232,18 +277,18 @@ class Plan:
             if round_.wants_a_page():
                 self._reading[listing] = self._start(self._read(listing, roster, round_))
             else:
-                self._finish(listing, roster, round_)
+                self._finish(roster, round_)
 
-    def _finish(self, listing: Listing, roster: Roster, round_: Round) -> None:
+    def _finish(self, roster: _Places, round_: Round[_Place]) -> None:
         quiet = set(map(id, round_.quiet))
-        for subject in roster.finish(round_, self._now()):
-            if (place := self._places.get((listing, subject.name))) is not None and not subject.busy:
-                self._make_ready(place, spot_check=id(subject) in quiet)
+        for place in roster.finish(round_, self._now()):
+            if roster.subjects.get(place.name) is place and not place.busy:
+                self._make_ready(roster, place, spot_check=id(place) in quiet)
 
-    async def _read(self, listing: Listing, roster: Roster, round_: Round) -> None:
+    async def _read(self, listing: Listing, roster: _Places, round_: Round[_Place]) -> None:
         """Read as much of a list as is worth it; then those whom it did not mention one by one."""
         try:
-            await self._read_pages(listing, round_)
+            await self._read_pages(listing, roster, round_)
             roster.agreed()
         except TransientError as error:
             log.info("A list was read up to page %d; the others are read one by one. %s", round_.pages, error)
@@ -254,33 +299,33 @@ class Plan:
             roster.refused()
             log.exception("What is waited for is read one by one, as its list is not understood.")
         finally:
-            self._finish(listing, roster, round_)
+            self._finish(roster, round_)
             del self._reading[listing]
-            if not roster.subjects:
-                self._rosters.pop(listing, None)
+            self._forget_empty_rosters()
             self._changed.set()
 
-    async def _read_pages(self, listing: Listing, round_: Round) -> None:
+    async def _read_pages(self, listing: Listing, roster: _Places, round_: Round[_Place]) -> None:
         link: str | None = None
         while round_.wants_a_page():
             round_.begin_page()
             page = await self._page(listing, link)
             metrics.count("azureml.waits.pages", **self._tags)
             for item in page.get("value") or ():
-                if (place := self._places.get((listing, item["name"]))) is not None:
-                    self._mention(place, round_, item)
+                if (place := roster.subjects.get(_folded(item["name"]))) is not None:
+                    self._mention(roster, place, round_, item)
             if not (link := page.get("nextLink")):
-                self._miss(listing, round_)
+                self._miss(roster, round_)
             self._changed.set()
             if not link:
                 return
 
-    def _miss(self, listing: Listing, round_: Round) -> None:
+    def _miss(self, roster: _Places, round_: Round[_Place]) -> None:
         """Take note of whom a whole list does not mention."""
-        for name in list(round_.due):
-            place = self._places.get((listing, name))
-            if place is not None and not sum(wait.question.calls_for_check(None) for wait in place.waits):
-                self._mention(place, round_, None)
+        for place in list(round_.due.values()):
+            if roster.subjects.get(place.name) is place and not sum(
+                wait.waiter.see_listed(None) for wait in place.waits
+            ):
+                self._mention(roster, place, round_, None)
 
     async def _page(self, listing: Listing, link: str | None) -> dict[str, Any]:
         for attempt in itertools.count(1):
@@ -293,29 +338,29 @@ class Plan:
                 await asyncio.sleep(max(0.5 * 2**attempt, min(error.retry_after or 0, 60.0)))
         raise AssertionError
 
-    def _mention(self, place: _Place, round_: Round, item: dict[str, Any] | None) -> None:
-        subject, now = place.subject, self._now()
-        round_.mentions(subject)
-        if subject.busy or now < place.held_until:
+    def _mention(self, roster: _Places, place: _Place, round_: Round[_Place], item: dict[str, Any] | None) -> None:
+        now = self._now()
+        round_.mentions(place)
+        if place.busy or now < place.held_until:
             return
-        if sum(wait.question.calls_for_check(item) for wait in place.waits):  # not any(): each logs what it saw
-            self._make_ready(place, listed=True)
+        if sum(wait.waiter.see_listed(item) for wait in place.waits):  # not any(): each notes it
+            self._make_ready(roster, place, listed=True)
         else:
-            round_.quiet.append(subject)
-            place.roster.expect(subject, now + subject.interval)
+            round_.quiet.append(place)
+            roster.expect(place, now + place.interval)
 
-    def _make_ready(self, place: _Place, *, listed: bool = False, spot_check: bool = False) -> None:
-        place.is_listed, place.is_spot_check, place.subject.busy = listed, spot_check, True
-        heapq.heappush(self._ready, (place.subject.urgency(listed=listed), next(self._number), place))
+    def _make_ready(self, roster: _Places, place: _Place, *, listed: bool = False, spot_check: bool = False) -> None:
+        place.is_listed, place.is_spot_check, place.busy = listed, spot_check, True
+        heapq.heappush(self._ready, (place.urgency(listed=listed), next(self._number), roster, place))
 
     async def _give_turns(self) -> None:
         while self._ready and self._checking < _CHECKS_AT_ONCE:
-            _, _, place = heapq.heappop(self._ready)
+            _, _, roster, place = heapq.heappop(self._ready)
             turns = [wait.turn for wait in place.waits if wait.turn and not wait.turn.done()]
             if not turns:
-                place.subject.busy = False
-                if place.subject.name in place.roster.subjects:
-                    place.roster.expect(place.subject, self._now() + place.subject.interval)
+                place.busy = False
+                if place.name in roster.subjects:
+                    roster.expect(place, self._now() + place.interval)
                 continue
             place.checking = len(turns)
             self._checking += 1
@@ -325,9 +370,14 @@ class Plan:
                     await asyncio.sleep(0)
                 for turn in turns[start : start + _WOKEN_AT_ONCE]:
                     if not turn.done():
-                        turn.set_result(None)
+                        turn.set_result(True)
                     else:  # canceled meanwhile
-                        self._checked(place, 0.0, found=False, failed=False)
+                        self._checked(roster, place, 0.0, found=False, failed=False)
+
+
+def _folded(name: str) -> str:
+    """Return a name as all spell it: ARM's names have no case, and a list may have another than the waiter."""
+    return name.lower()
 
 
 def _why(place: _Place) -> str:
@@ -342,9 +392,5 @@ async def _open_plan(connection: WorkspaceConnection) -> AsyncIterator[Plan]:
         yield plan
 
 
-_plans = SharedInLoop(_open_plan)
-
-
-def plan_of_waits(connection: WorkspaceConnection) -> AbstractAsyncContextManager[Plan]:
-    """Give the plan that all share who wait in this event loop over the same connection."""
-    return _plans.use(connection)
+plans = SharedInLoop(_open_plan)
+"""The plan that all share who wait in an event loop for the same workspace in the same name."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 SPOT_CHECKS_PER_SECOND = 0.2
 """Reads of things that a list has just called unchanged."""
@@ -64,7 +64,10 @@ class Subject:
         return self.due + min(0.1 * max(0.0, self.due - self.began), 5 * self.interval)
 
 
-class Round:
+S = TypeVar("S", bound=Subject)
+
+
+class Round(Generic[S]):
     """
     One round over the subjects of a list.
 
@@ -73,11 +76,11 @@ class Round:
     :param explore: whether to go on for those that no page has mentioned yet.
     """
 
-    def __init__(self, due: dict[str, Subject], *, depth: int | None = None, explore: bool = False) -> None:
+    def __init__(self, due: dict[str, S], *, depth: int | None = None, explore: bool = False) -> None:
         self.due = due
         self.explore = explore
         self.pages = 0
-        self.quiet: list[Subject] = []
+        self.quiet: list[S] = []
         self._depth = depth
         self._found_beyond = 0
         self._missing = sum(self._expected(subject) for subject in due.values())
@@ -112,11 +115,16 @@ class Round:
         return self.pages - (self._depth or 0) > self._found_beyond
 
 
-class Roster:
-    """All subjects of one list in one workspace, and what experience says of the list."""
+class Roster(Generic[S]):
+    """
+    All subjects of one list in one workspace, and what experience says of the list.
 
-    def __init__(self) -> None:
-        self.subjects: dict[str, Subject] = {}
+    :param make: the kind of subject.
+    """
+
+    def __init__(self, make: Callable[..., S]) -> None:
+        self._make = make
+        self.subjects: dict[str, S] = {}
         self.next_due = math.inf
         self._rest = 0  # rounds to go before exploring again
         self._last_rest = 0
@@ -125,15 +133,15 @@ class Roster:
         self._credit = 0.0
         self._last_round: float | None = None
 
-    def join(self, name: str, interval: float, now: float, due: float) -> Subject:
+    def join(self, name: str, interval: float, now: float, due: float) -> S:
         """Add a wait for something, and return the subject that it shares with all who wait for the same."""
         if (subject := self.subjects.get(name)) is None:
-            subject = self.subjects[name] = Subject(name, interval, due, now, checked=now)
+            subject = self.subjects[name] = self._make(name, interval, due, now, checked=now)
         subject.interval = min(subject.interval, interval)
         self.expect(subject, min(subject.due, due))
         return subject
 
-    def leave(self, subject: Subject) -> None:
+    def leave(self, subject: S) -> None:
         """Forget a subject that nobody waits for any more."""
         del self.subjects[subject.name]
 
@@ -143,7 +151,7 @@ class Roster:
         if not subject.busy:
             self.next_due = min(self.next_due, due)
 
-    def begin(self, now: float) -> Round:
+    def begin(self, now: float) -> Round[S]:
         """
         Return the round that is due now; an empty one if none is.
 
@@ -166,11 +174,11 @@ class Roster:
         self._rest -= 1
         return Round(due, depth=depth, explore=explore)
 
-    def finish(self, round_: Round, now: float) -> list[Subject]:
+    def finish(self, round_: Round[S], now: float) -> list[S]:
         """Return whom to read one by one, after as much of the list was read as is worth it."""
         if round_.explore and round_.pages:
             self._rest = self._last_rest = min(32, max(1, self._last_rest * 2)) if round_.explored_in_vain else 0
-        singly = []
+        singly: list[S] = []
         for subject in round_.due.values():
             if round_.pages:
                 subject.page = None

@@ -16,16 +16,26 @@ class Sightings:
     :param what: what is waited for: ``job 'x' to complete``.
     :param checks: how often it was checked so far; a list that shows it counts as well.
     :param last: what was seen last; empty before the first check.
+    :param tell_at: when to say it next, by whatever clock is used.
     """
 
     what: str
     checks: int = 0
     last: str = ""
+    tell_at: float = 0.0
+    _pause: float = FIRST_PAUSE
 
     def see(self, now: str) -> None:
         """Take note of a check, and of what it saw."""
         self.checks += 1
         self.last = now
+
+    def is_to_be_told(self, now: float) -> bool:
+        """Return whether it is time to say it; the next time comes after a longer while."""
+        if now < self.tell_at:
+            return False
+        self.tell_at, self._pause = now + self._pause, min(self._pause * 2, LONGEST_PAUSE)
+        return True
 
     def __str__(self) -> str:
         times = "once" if self.checks == 1 else f"{self.checks:,} times" if self.checks else "not yet"

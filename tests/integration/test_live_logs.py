@@ -41,7 +41,7 @@ def while_it_waits(azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> An
     """Do something beside the wait for the job, with the job: `while_it_waits(async function)`."""
 
     def run(act: Any) -> None:
-        original = JobTrigger._beside
+        original = JobTrigger._show_log
 
         def beside(self: Any, client: Any) -> Any:
             import contextlib
@@ -55,7 +55,7 @@ def while_it_waits(azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> An
 
             return both()
 
-        monkeypatch.setattr(JobTrigger, "_beside", beside)
+        monkeypatch.setattr(JobTrigger, "_show_log", beside)
 
     return run
 

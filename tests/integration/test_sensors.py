@@ -215,7 +215,7 @@ class TestJobSensor:
     def test_the_checks_of_a_sensor_that_reschedules_add_up(self, ws, task, submit, caplog):
         runner = task(JobSensor, job_name=submit(["Running"]), mode="reschedule", **FAST)
         for _ in range(3):
-            runner.operator._sightings, runner.operator._tell_at = None, 0.0  # each is in a process of its own
+            runner.operator._sightings = None  # each is in a process of its own
             runner.poke()
         assert "checked 3 times" in caplog.text
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from pydoc import locate
 from typing import Any
@@ -15,12 +17,13 @@ from freezegun import freeze_time
 from airflow_provider_azureml.datasets import Workspace
 from airflow_provider_azureml.provider import errors
 from airflow_provider_azureml.provider.connection import WorkspaceConnection
+from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.jobs.check import Wait
+from airflow_provider_azureml.provider.rest import transport
 from airflow_provider_azureml.provider.rest.bodies import Datastore, Job
 from airflow_provider_azureml.provider.storage.container import Container
 from airflow_provider_azureml.provider.triggers import base
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger as JobTrigger
-from airflow_provider_azureml.provider.waiting.sightings import Sightings
 
 WS = Workspace("12345678-1234-1234-1234-123456789abc", "ml", "fraud-prod")
 
@@ -57,10 +60,15 @@ async def test_an_upload_of_hours_gets_a_new_signature_before_the_old_one_runs_o
 async def test_a_deadline_outlives_the_restart_of_a_triggerer(monkeypatch):
     """A trigger is stored and loaded again after hours: its time is up at once, and does not begin anew."""
 
-    async def never(self: Any) -> Any:
-        return await self._in_time(asyncio.Event().wait(), Sightings(self.what))
+    @contextlib.asynccontextmanager
+    async def silent(_: Any) -> Any:
+        yield None
 
-    monkeypatch.setattr(JobTrigger, "_wait_with_others", never)
+    async def connection(_: Any) -> Any:
+        return GivesSecrets.connection
+
+    monkeypatch.setattr(transport, "shared_transport", silent)
+    monkeypatch.setattr(AzureMachineLearningHook, "aget_workspace_connection", connection)
     began = datetime(2026, 1, 1, tzinfo=UTC)
     with freeze_time(began, real_asyncio=True) as clock:
         trigger = JobTrigger(conn_id="azureml", poll_interval=60, job_name="j", deadline=began.timestamp() + 3600)
@@ -109,27 +117,19 @@ def test_a_job_that_does_not_respond_is_given_up_after_its_grace_and_not_before(
         assert wait.given_up
 
 
-async def test_a_wait_of_a_day_says_now_and_then_that_it_goes_on(caplog):
+def test_a_wait_of_a_day_says_now_and_then_that_it_goes_on(caplog):
     caplog.set_level(logging.INFO)
+    with freeze_time("2026-01-01") as clock:
+        trigger = JobTrigger(conn_id="azureml", poll_interval=60, job_name="j", deadline=time.time() + 24 * 3600)
+        trigger._begin()
 
-    class Loop:
-        """An event loop's timers, without the time."""
+        def wait() -> None:
+            while True:
+                clock.tick(trigger.remind())
 
-        def __init__(self) -> None:
-            self.now, self.timers = 0.0, []
-
-        def call_later(self, seconds: float, action: Any) -> Any:
-            self.timers.append((self.now + seconds, action))
-            return asyncio.get_event_loop().call_later(0, lambda: None)
-
-    loop, real = Loop(), asyncio.get_running_loop
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base.asyncio, "get_running_loop", lambda: loop)
-        base._Reminder(Sightings("job 'j' to complete", 7, "Running"))
-        while loop.timers[0][0] < 24 * 3600:
-            loop.now, tell = loop.timers.pop(0)
-            tell()
-    assert real() is asyncio.get_running_loop()
-    lines = [record.getMessage() for record in caplog.records]
-    assert set(lines) == {"Waiting for job 'j' to complete: checked 7 times. Seen last: Running."}
+        with pytest.raises(errors.WaitTimeoutError, match=r"job 'j' to complete: checked not yet\."):
+            wait()
+        assert time.time() == pytest.approx(trigger.deadline, abs=1)
+    lines = [record.getMessage() for record in caplog.records][1:]
+    assert set(lines) == {"Waiting for job 'j' to complete: checked not yet."}
     assert 20 < len(lines) < 30, "ten minutes, then ever more rarely, at last each hour"

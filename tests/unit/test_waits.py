@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import itertools
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_azureml.provider.errors import NotFoundError, PermissionDeniedError, TransientError
+from airflow_provider_azureml.provider.errors import (
+    ConnectionConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    TransientError,
+    WaitTimeoutError,
+)
+from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.rest import transport
 from airflow_provider_azureml.provider.triggers.job import AzureMachineLearningJobTrigger
 from airflow_provider_azureml.provider.triggers.resource import AzureMachineLearningResourceTrigger
 from airflow_provider_azureml.provider.triggers.version import AzureMachineLearningVersionTrigger
 from airflow_provider_azureml.provider.waiting import plan as plan_module
-from airflow_provider_azureml.provider.waiting.plan import Plan, Question
+from airflow_provider_azureml.provider.waiting.connections import connection_of
+from airflow_provider_azureml.provider.waiting.plan import Plan
 from airflow_provider_azureml.provider.waiting.rounds import MOST_PAGES, best_depth
 from airflow_provider_azureml.provider.waiting.shared_reads import SharedReads
 
-from .virtual_service import CONNECTION, JOBS, Service, run, wait_for_jobs
+from .virtual_service import CONNECTION, Service, Waiter, run, wait_for_jobs
 
 INTERVAL = 30.0
 NEVER = 10.0**9
@@ -138,10 +152,10 @@ def test_a_thing_waited_for_at_two_intervals_is_looked_at_at_the_shorter():
                 body = await plan.client.get_resource("jobs", "job")
                 return body if body["properties"]["status"] == "Completed" else None
 
-            question = Question(JOBS, "job", calls_for_check=lambda _: True)
+            waiter = Waiter("job", look)
             started = asyncio.get_running_loop().time()
-            slow = asyncio.create_task(plan.wait(question, look, interval=300.0))
-            await plan.wait(question, look, interval=10.0)
+            slow = asyncio.create_task(plan.wait(waiter, interval=300.0))
+            await plan.wait(waiter, interval=10.0)
             await slow
             assert asyncio.get_running_loop().time() - started < 520
 
@@ -235,7 +249,7 @@ def test_young_waits_go_first_when_reads_are_short_and_old_ones_still_get_their_
                     looks["young" if int(name[3:]) >= 1600 else "old"].append(loop.time())
                     await plan.client.get_resource("jobs", name)
 
-                await plan.wait(Question(JOBS, name, calls_for_check=lambda _: True), look, interval=INTERVAL)
+                await plan.wait(Waiter(name, look), interval=INTERVAL)
 
             names = list(service.ends)
             tasks = [asyncio.create_task(one(name)) for name in names[:1600]]
@@ -264,8 +278,7 @@ def test_waits_that_end_leave_nothing_behind():
                 await plan.client.get_resource("jobs", "job1")
 
             def wait(name: str) -> asyncio.Task[None]:
-                question = Question(JOBS, name, calls_for_check=lambda _: True)
-                return asyncio.create_task(plan.wait(question, look, interval=INTERVAL))
+                return asyncio.create_task(plan.wait(Waiter(name, look), interval=INTERVAL))
 
             chance = random.Random(3)
             for _ in range(20):
@@ -275,7 +288,7 @@ def test_waits_that_end_leave_nothing_behind():
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.sleep(100)
-            assert (plan._places, plan._rosters, plan._reading, plan._checking, plan._waits) == ({}, {}, {}, 0, 0)
+            assert (plan._rosters, plan._reading, plan._checking, plan._waits) == ({}, {}, 0, 0)
             assert not plan.client._transport._asking
         assert len(asyncio.all_tasks()) == 1
 
@@ -299,14 +312,114 @@ def test_a_mistake_in_the_plan_itself_does_not_end_the_waits(monkeypatch, caplog
 async def test_all_who_wait_over_one_connection_share_one_plan_which_ends_with_the_last():
     plans = set()
 
-    async def one() -> None:
-        async with plan_module.plan_of_waits(CONNECTION) as plan:
+    async def one(conn_id: str) -> None:
+        async with plan_module.plans.use(replace(CONNECTION, conn_id=conn_id)) as plan:
             plans.add(plan)
             await asyncio.sleep(0.01)
 
-    await asyncio.gather(*(one() for _ in range(100)))
-    assert len(plans) == 1
-    assert len(plan_module._plans) == 0
+    await asyncio.gather(*(one(f"azureml_{number % 2}") for number in range(100)))
+    assert len(plans) == 1, "two connections to one workspace in the same name"
+    assert len(plan_module.plans) == 0
+
+
+async def test_those_who_begin_to_wait_at_the_same_time_ask_airflow_once_for_their_connection(monkeypatch):
+    """A triggerer that starts begins a thousand waits, and passes each look-up on to the secrets backend."""
+    asked, answer = [], asyncio.Event()
+
+    async def look_up(hook: AzureMachineLearningHook) -> Any:
+        asked.append(hook.conn_id)
+        await answer.wait()
+        if hook.conn_id == "missing":
+            raise ConnectionConfigurationError("none")
+        return CONNECTION
+
+    monkeypatch.setattr(AzureMachineLearningHook, "aget_workspace_connection", look_up)
+    waiting = {
+        name: [asyncio.create_task(connection_of(AzureMachineLearningHook(name))) for _ in range(500)]
+        for name in ("azureml", "missing")
+    }
+    await asyncio.sleep(0)
+    waiting["azureml"][0].cancel()  # the one who asked first
+    await asyncio.sleep(0)
+    answer.set()
+    found = {name: await asyncio.gather(*tasks, return_exceptions=True) for name, tasks in waiting.items()}
+    assert sorted(asked) == ["azureml", "missing"]
+    assert found["azureml"][1:] == [CONNECTION] * 499
+    assert {type(error) for error in found["missing"]} == {ConnectionConfigurationError}
+    await connection_of(AzureMachineLearningHook("azureml"))
+    assert len(asked) == 3, "an answer is not kept"
+
+
+def test_a_wait_keeps_so_little_that_ten_thousand_do_not_hold_up_the_garbage_collector(monkeypatch):
+    """It looks at every object that Python tracks, in one go; half of a wait's are asyncio's and Airflow's own."""
+    number = 500
+    service = Service({f"job{index}": NEVER for index in range(number)})
+
+    async def connection(_: Any) -> Any:
+        return CONNECTION
+
+    @contextlib.asynccontextmanager
+    async def shared(_: Any) -> Any:
+        yield service
+
+    async def wait(name: str) -> None:
+        trigger = AzureMachineLearningJobTrigger(
+            job_name=name, conn_id="azureml", poll_interval=INTERVAL, deadline=time.time() + 86400
+        )
+        async for _ in trigger.run():
+            raise AssertionError
+
+    async def count() -> int:
+        warm = asyncio.create_task(wait("job0"))
+        await asyncio.sleep(100)
+        gc.collect()
+        before = len(gc.get_objects())
+        tasks = [asyncio.create_task(wait(name)) for name in service.ends]
+        await asyncio.sleep(100)
+        gc.collect()
+        after = len(gc.get_objects())
+        for task in (warm, *tasks):
+            task.cancel()
+        await asyncio.gather(warm, *tasks, return_exceptions=True)
+        return after - before
+
+    monkeypatch.setattr(AzureMachineLearningHook, "aget_workspace_connection", connection)
+    monkeypatch.setattr(transport, "shared_transport", shared)
+    assert run(count()) < 20 * number
+
+
+def test_names_in_another_case_are_found_in_lists():
+    """ARM's names have no case: a list may write them otherwise than the DAG does."""
+    service = Service(jobs(300))
+    outcome = run(wait_for_jobs(service, [name.upper() for name in service.ends], seconds=600.0, spread=INTERVAL))
+    assert {name for name, end in service.ends.items() if end < NEVER} == {name.lower() for name in outcome.delays}
+    assert service.reads.total() < 300 * 600 / INTERVAL / 6, "a list told of them"
+
+
+def test_a_wait_that_has_its_say_now_and_then_misses_no_turn():
+    service, said = Service({f"job{index}": NEVER for index in range(5)}), []
+
+    async def both() -> None:
+        looks: list[float] = []
+        now = asyncio.get_running_loop().time
+
+        async with Plan(CONNECTION, service) as plan:
+
+            async def look() -> None:
+                looks.append(now())
+
+            def remind() -> float:
+                said.append(now())
+                if len(said) == 300:
+                    raise WaitTimeoutError("that is enough")
+                return 7.0
+
+            with pytest.raises(WaitTimeoutError, match="enough"):
+                await plan.wait(Waiter("job1", look, reminds=remind), interval=INTERVAL)
+        assert all(6.9 < later - sooner < 7.2 for sooner, later in itertools.pairwise(said))
+        assert all(INTERVAL - 1 < later - sooner < INTERVAL + 1 for sooner, later in itertools.pairwise(looks))
+
+    run(both())
 
 
 async def test_an_asker_that_leaves_takes_the_answer_from_nobody():
@@ -383,14 +496,14 @@ class TestWhatListsTell:
         ],
     )
     def test_of_a_job_all_that_is_not_plainly_going_on(self, status, tells):
-        question = AzureMachineLearningJobTrigger(job_name="j", conn_id="c", poll_interval=30).question()
-        assert question.calls_for_check({"name": "j", "properties": {"status": status}}) == tells
-        assert question.calls_for_check(None)
+        trigger = AzureMachineLearningJobTrigger(job_name="j", conn_id="c", poll_interval=30)
+        assert trigger.calls_for_check({"name": "j", "properties": {"status": status}}) == tells
+        assert trigger.calls_for_check(None)
 
     def test_only_jobs_that_an_operator_submitted_are_sought_among_those_with_its_tag(self):
         def params(owner: str | None) -> dict[str, str]:
             trigger = AzureMachineLearningJobTrigger(job_name="j", task_run_id=owner, conn_id="c", poll_interval=30)
-            return dict(trigger.question().listing.params)
+            return dict(trigger.listing_and_name()[0].params)
 
         assert params("run")["tag"] == "airflow.task_run"
         assert "tag" not in params(None)
@@ -421,10 +534,10 @@ class TestWhatListsTell:
     )
     def test_of_a_resource_the_wanted_state_or_a_failure(self, path, wanted, properties, tells):
         trigger = AzureMachineLearningResourceTrigger(path=path, state=wanted, conn_id="c", poll_interval=30)
-        question = trigger.question()
-        assert (*question.listing.path, question.name) == tuple(path)
-        assert question.calls_for_check({"name": path[-1], "properties": properties}) == tells
-        assert question.calls_for_check(None)
+        listing, name = trigger.listing_and_name()
+        assert (*listing.path, name) == tuple(path)
+        assert trigger.calls_for_check({"name": path[-1], "properties": properties}) == tells
+        assert trigger.calls_for_check(None)
 
     @pytest.mark.parametrize("kind", ["model", "data"])
     async def test_of_versions_a_change_since_a_look_that_agreed_with_the_list(self, kind):
@@ -438,7 +551,7 @@ class TestWhatListsTell:
         client: Any = Client()
         wanted = {"kind": kind, "name": "a", "since": versions[0].created_at, "tags": {"stage": "production"}}
         trigger = AzureMachineLearningVersionTrigger(wanted=wanted, conn_id="c", poll_interval=30)
-        tells = trigger.question().calls_for_check
+        tells = trigger.calls_for_check
 
         def item(latest: str) -> dict[str, Any]:
             return {"name": "a", "properties": {"latestVersion": latest, "nextVersion": "9"}}
@@ -464,7 +577,7 @@ class TestWhatListsTell:
         client: Any = Client()
         wanted = {"kind": "model", "name": "a", "since": ""}
         trigger = AzureMachineLearningVersionTrigger(wanted=wanted, conn_id="c", poll_interval=30)
-        tells = trigger.question().calls_for_check
+        tells = trigger.calls_for_check
         assert tells(None)
         assert await trigger.check(client) is None
         assert not tells(None)

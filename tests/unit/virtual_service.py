@@ -7,7 +7,7 @@ import contextlib
 import math
 import selectors
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +17,7 @@ from airflow_provider_azureml.provider.connection import WorkspaceConnection
 from airflow_provider_azureml.provider.errors import AzureMachineLearningError, NotFoundError, TransientError
 from airflow_provider_azureml.provider.rest.read_budget import ReadBudget, ReadMeter
 from airflow_provider_azureml.provider.rest.transport import Answer
-from airflow_provider_azureml.provider.waiting.plan import Listing, Plan, Question
+from airflow_provider_azureml.provider.waiting.plan import Listing, Plan
 
 T = TypeVar("T")
 LEFT = "x-ms-ratelimit-remaining-subscription-reads"
@@ -97,7 +97,7 @@ class Service:
         if self.refuse and (error := self.refuse(kind, self.reads[kind])):
             raise error
         if kind == "read":
-            name = path.rpartition("/")[2]
+            name = path.rpartition("/")[2].lower()  # as ARM's names have no case
             if name not in self.ends:
                 raise NotFoundError(name)
             return Answer(200, {"name": name, "properties": {"status": self.status(name)}}, {})
@@ -127,6 +127,28 @@ class Service:
         if start + self.page_size < total:
             body["nextLink"] = f"https://management.azure.com/subscriptions/x/jobs?at={start + self.page_size}"
         return body
+
+
+@dataclass
+class Waiter:
+    """Who waits for a job."""
+
+    name: str
+    check: Callable[[], Awaitable[Any]]
+    calls_for_check: Callable[[dict[str, Any] | None], bool] = lambda _: True
+    reminds: Callable[[], float] = lambda: 1e6
+
+    def listing_and_name(self) -> tuple[Listing, str]:
+        return JOBS, self.name
+
+    def see_listed(self, item: dict[str, Any] | None) -> bool:
+        return self.calls_for_check(item)
+
+    async def check_once(self, client: Any) -> Any:
+        return await self.check()
+
+    def remind(self) -> float:
+        return self.reminds()
 
 
 @dataclass
@@ -164,8 +186,8 @@ async def wait_for_jobs(
                 return item is None or item["properties"]["status"] == "Completed"
 
             try:
-                await plan.wait(Question(JOBS, name, tells), look, interval=interval)
-                outcome.delays.setdefault(name, loop.time() - max(service.ends[name], 1000.0))
+                await plan.wait(Waiter(name, look, tells), interval=interval)
+                outcome.delays.setdefault(name, loop.time() - max(service.ends[name.lower()], 1000.0))
             except AzureMachineLearningError as error:
                 outcome.errors[name] = error
 
