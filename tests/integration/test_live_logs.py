@@ -271,3 +271,24 @@ def test_what_get_logs_cannot_be_is_said_in_the_dag_file(kind):
     spec = {"job": COMMAND} if kind is CreateJob else {"job_name": "j"}
     with pytest.raises(SpecError, match="get_logs is 'yes'; it can be True, False or 'all_nodes'"):
         kind(task_id="it", get_logs="yes", **spec)
+
+
+async def test_a_wait_with_its_log_costs_one_more_request_an_interval_at_most(ws, azureml_emulator, submit):
+    name = await asyncio.to_thread(submit, ["Running"])
+    log = {"type": "Command", "all_nodes": False, "shown": None}
+
+    async def fire(made: Any) -> Any:
+        async for event in made.run():
+            return event.payload
+
+    await asyncio.to_thread(azureml_emulator.clear_calls)
+    triggers = [JobTrigger(job_name=name, conn_id="azureml", poll_interval=1, log=log) for _ in range(5)]
+    running = [asyncio.create_task(fire(trigger)) for trigger in triggers]
+    await asyncio.sleep(5.5)
+    for each in running:
+        each.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    asked = azureml_emulator.calls("GET", "/details$")
+    read = azureml_emulator.calls("GET", "std_log", host="blob")
+    assert len(read) + len(asked) <= 5 * 6
+    assert len(azureml_emulator.calls("GET", "/discovery")) == 1, "where run history is, is asked once for all"

@@ -206,11 +206,11 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "docs/how-to/dev-to-prod.md": {
-        "Both make one copy for one task run, also when the worker is killed, announce the copy": (
+        "Both make one copy for one task run, also when the worker is killed": (
             "test_sigkill_after_any_call_shares_once_and_still_announces",
             "test_sigkill_after_any_call_leaves_one_copy_of_whole_files",
         ),
-        "OpenLineage that the copy came from the source": ("test_lineage_leads_from_the_version_to_its_copy",),
+        "OpenLineage is told that it came from the source": ("test_lineage_leads_from_the_version_to_its_copy",),
         '`if_exists="fail"` (before anything is changed) or `"reuse"`': (
             "test_a_version_that_exists_fails_the_task_or_is_reused_without_an_event",
         ),
