@@ -122,6 +122,8 @@ def asset_versions(events: Mapping[Any, Iterable[Any]] | Iterable[Any]) -> list[
         (``triggering_asset_events[ws.model("fraud")]``). Events that say nothing of AzureML versions are passed over.
     :raises ValueError: an event has ``versions`` that are not AzureML asset versions.
     """
+    if not isinstance(events, Iterable):
+        raise TypeError(f"asset_versions() reads triggering_asset_events, not {type(events).__name__}.")
     every = [event for group in events.values() for event in group] if isinstance(events, Mapping) else list(events)
     newest: dict[str, AssetVersion] = {}
     for event in sorted(every, key=lambda event: event.timestamp):

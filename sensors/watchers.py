@@ -13,7 +13,6 @@ from airflow.sdk import Asset, AssetWatcher
 from ..datasets.uri import parse_asset_uri
 from ..datasets.workspace import Kind, Registry, Workspace
 from ..provider.arguments import check_conn_id, check_metrics, check_tags
-from ..provider.rest.states import JobOutcome, job_outcome
 from ..provider.triggers.watch_experiment import AzureMachineLearningExperimentWatchTrigger
 from ..provider.triggers.watch_version import AzureMachineLearningVersionWatchTrigger
 
@@ -158,8 +157,8 @@ def _check(
     if isinstance(statuses, str):
         raise ValueError(f"statuses is {statuses!r}; it is a list, such as [{statuses!r}].")
     for status in statuses or ():
-        if job_outcome(status) not in (JobOutcome.SUCCEEDED, JobOutcome.FAILED):
-            raise ValueError(f"status {status!r} is not final; Completed, Failed and Canceled are.")
+        if status not in ("Completed", "Failed", "Canceled"):  # AzureML's spelling: what jobs are compared with
+            raise ValueError(f"status {status!r} is not final; Completed, Failed and Canceled are, spelt so.")
     if event_queue is not None:
         _check_queue(owner, kind, event_queue)
 

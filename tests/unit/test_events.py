@@ -77,3 +77,8 @@ def test_a_version_survives_json_and_fields_of_later_releases():
 )
 def test_every_form_of_azures_timestamps_is_understood(text):
     assert parse_time(text).replace(microsecond=0) == datetime(2026, 3, 27, 4, 22, 9, tzinfo=UTC)
+
+
+def test_what_holds_no_events_is_said_to_be_none():
+    with pytest.raises(TypeError, match=r"reads triggering_asset_events, not NoneType"):
+        asset_versions(None)

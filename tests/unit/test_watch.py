@@ -114,6 +114,8 @@ def test_a_dag_with_watchers_is_the_same_dag_on_each_parse():
         ({"consumer": "my dag"}, "consumer is 'my dag'; it is 1 to 100 letters"),
         ({"statuses": ["Completed"]}, "statuses are for experiments"),
         ({"asset": WS.experiment("e"), "statuses": ["Running"]}, "'Running' is not final"),
+        ({"asset": WS.experiment("e"), "statuses": ["completed"]}, "'completed' is not final; .*, spelt so"),
+        ({"asset": WS.experiment("e"), "statuses": ["Cancelled"]}, "'Cancelled' is not final"),
         (
             {"asset": WS.experiment("e"), "statuses": ["NotResponding"]},
             "is not final; Completed, Failed and Canceled are",

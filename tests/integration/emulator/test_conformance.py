@@ -170,6 +170,9 @@ class World:
         emulator.configure(both_forms=True)
         person = emulator.create_principal(kind="User", name="A Person")
         self.person = emulator.token(person["client_id"])
+        self.caller = emulator.token(
+            person["client_id"], resource="https://ml.azure.com"
+        )  # of endpoints, as the SDK asks
         self.application = emulator.token()
         self.session = requests.Session()
         self.begin(None)
@@ -191,7 +194,8 @@ class World:
         if "api-version=" not in url and "management.azure.com" in url:
             url += f"{'&' if '?' in url else '?'}api-version={self.api_version}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        authorization = {"Authorization": f"Bearer {token or self.person}", **named}
+        own = self.caller if ".inference.ml.azure.com" in url else self.person
+        authorization = {"Authorization": f"Bearer {token or own}", **named}
         return self.session.request(method, url, json=body, headers=authorization, timeout=10)
 
     def put(self, path: str, **properties: Any) -> requests.Response:
