@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,15 @@ _MARKS = {"works": "ok  ", "fails": "FAIL", "unknown": "?   "}
 
 def check(args: Namespace) -> None:
     """Check a connection; exit with 1 if anything fails."""
-    findings = asyncio.run(_collect(args))
+    # As `airflow connections test` does: only so does the SDK look into Airflow's database for connections.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    own = logging.getLogger(__package__.partition(".")[0])
+    level = own.level
+    own.setLevel(logging.ERROR)  # what is found is printed
+    try:
+        findings = asyncio.run(_collect(args))
+    finally:
+        own.setLevel(level)
     if args.output == "json":
         _print(json.dumps([asdict(finding) for finding in findings], indent=2))
     if any(finding.status == "fails" for finding in findings):

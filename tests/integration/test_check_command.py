@@ -15,6 +15,8 @@ from airflow_provider_azureml.provider.cli.permissions import PURPOSES, role_def
 
 @pytest.fixture
 def check(azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # the command sets it, for its process
+
     def run(principal: dict[str, str] | None = None, *purposes: str, **options: Any) -> tuple[int, dict[str, Any]]:
         connection = azureml_emulator.connection_for(principal=principal)
         monkeypatch.setenv("AIRFLOW_CONN_AZUREML", json.dumps(connection))

@@ -188,6 +188,7 @@ def test_the_traceback_of_what_storage_refuses_holds_no_signature(
     nothing_given_away(runner, "".join(traceback.format_exception(caught.value)))
 
 
-def test_the_check_command_prints_nothing_of_it(ws, nothing_given_away, capsys):
+def test_the_check_command_prints_nothing_of_it(ws, nothing_given_away, capsys, monkeypatch):
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # the command sets it, for its process
     commands.check(Namespace(conn_id="azureml", purposes=[], registry=None, event_queue=None, output="table"))
     nothing_given_away(None, capsys.readouterr().out)

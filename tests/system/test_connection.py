@@ -50,6 +50,13 @@ def test_a_connection_added_as_the_older_provider_documented_it_works(
     assert "Connection success!" in airflow.command("connections", "test", "old_style")
 
 
+def test_the_check_command_finds_a_connection_that_is_in_airflows_database(
+    airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator
+) -> None:
+    rest.request("POST", "connections", json={**form_entry(emulator), "connection_id": "stored"})
+    assert "ok   workspace: in westeurope" in airflow.command("azureml", "check", "stored")
+
+
 def form_entry(emulator: Emulator) -> dict[str, Any]:
     """What a person types into the connection form."""
     connection = dict(emulator.connection)
