@@ -262,14 +262,15 @@ class AzureMachineLearningHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the workspace can be read, and what was found: the "Test" button of the connection form."""
         try:
-            return True, asyncio.run(self._read_owner())
+            # Looked up outside the event loop: in one, Airflow 3.3's server does not look into its database.
+            return True, asyncio.run(self._read_owner(self.get_workspace_connection()))
         except AzureMachineLearningError as error:
             return False, str(error)
 
-    async def _read_owner(self) -> str:
+    async def _read_owner(self, connection: WorkspaceConnection) -> str:
         from .rest.registry_client import RegistryClient, client_for
 
-        async with client_for(await self.aget_workspace_connection(), retry=False) as client:
+        async with client_for(connection, retry=False) as client:
             if isinstance(client, RegistryClient):
                 found = await client.discover()
                 return f"Registry {found['registryName']} in {found['primaryRegion']} can be read."

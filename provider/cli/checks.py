@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -48,7 +49,8 @@ async def check_connection(
     :param event_queue: the URL of the Storage Queue that ``watch()`` is given.
     """
     try:
-        connection = await AzureMachineLearningHook(conn_id).aget_workspace_connection()
+        # Not the hook's way for event loops: in servers and commands, Airflow 3.3's does not look into its database.
+        connection = await asyncio.to_thread(AzureMachineLearningHook(conn_id).get_workspace_connection)
     except AzureMachineLearningError as error:
         yield Finding("connection", "fails", str(error))
         return

@@ -50,6 +50,23 @@ def test_a_connection_added_as_the_older_provider_documented_it_works(
     assert "Connection success!" in airflow.command("connections", "test", "old_style")
 
 
+def test_the_test_button_follows_a_connection_to_another_one_in_airflows_database(
+    rest: AirflowRest, emulator: Emulator
+) -> None:
+    entry = form_entry(emulator)
+    extra = json.loads(entry["extra"])
+    azure = {**entry, "connection_id": "azure_stored", "conn_type": "azure"}
+    rest.request("POST", "connections", json={**azure, "extra": json.dumps({"tenantId": extra.pop("tenantId")})})
+    referring = {
+        **entry,
+        "login": None,
+        "password": None,
+        "extra": json.dumps({**extra, "azure_conn_id": "azure_stored"}),
+    }
+    answer = rest.request("POST", "connections/test", json=referring)
+    assert (answer["status"], answer["message"]) == (True, "Workspace fraud-prod in westeurope can be read.")
+
+
 def test_the_check_command_finds_a_connection_that_is_in_airflows_database(
     airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator
 ) -> None:
