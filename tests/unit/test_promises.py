@@ -186,7 +186,7 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
             "test_lines_are_shown_while_the_job_runs_and_the_rest_when_it_has_ended",
         ),
         "At most one request a job (and running step) and `poll_interval`": (
-            "test_a_wait_with_its_log_costs_one_more_request_an_interval_at_most",
+            "test_a_thousand_logs_cost_one_request_a_job_and_interval_at_most_and_delay_no_wait",
         ),
         "then a line links to the rest in studio": ("test_more_than_the_limit_is_not_shown_and_there_is_a_link",),
         "A line is shown once it is whole; of a progress bar (`\\r`) its last state": (
