@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from azure.core import AsyncPipelineClient
@@ -53,14 +53,14 @@ async def _content(client: WorkspaceClient, path: str) -> bytes | None:
     async with Container(client, place.datastore) as container:
         blob = f"{place.path.rstrip('/')}/MLTable".lstrip("/")
         stream = await (await container.client()).download_blob(blob, offset=0, length=_LONGEST)
-        return await stream.readall()
+        return bytes(await stream.readall())
 
 
 async def _of_web(url: str) -> bytes:
-    policies = [UserAgentPolicy(USER_AGENT)]
-    async with AsyncPipelineClient[HttpRequest, object](
-        url, policies=policies, connection_timeout=_CONNECT, read_timeout=_READ
-    ) as web:
+    web: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
+        url, policies=[UserAgentPolicy(USER_AGENT)], connection_timeout=_CONNECT, read_timeout=_READ
+    )
+    async with web:
         response = await web.send_request(HttpRequest("GET", url))
         if response.status_code != 200:
             raise NotFoundError(f"{urlsplit(url).hostname} answered {response.status_code}.")
