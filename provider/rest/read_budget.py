@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import weakref
 from collections import deque
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -201,12 +203,27 @@ def read_budget(connection: WorkspaceConnection, url: str) -> ReadBudget:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait; None if it does not say, or not in seconds."""
+    """
+    Return the seconds that an answer asks to wait; None if it does not say, or says what is neither form of RFC 9110.
+
+    A date counts from the answer's own, as this machine's clock may be another; from now if it has none.
+    """
+    asked = str(headers.get("retry-after") or "")
     try:
-        seconds = float(headers["retry-after"])
-    except (KeyError, TypeError, ValueError):
-        return None
+        seconds = float(asked)
+    except ValueError:
+        if (until := _date(asked)) is None:
+            return None
+        seconds = max(0.0, until - (_date(headers.get("date") or "") or time.time()))
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _date(text: str) -> float | None:
+    """Return an HTTP date in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _remaining(headers: Mapping[str, Any]) -> float | None:

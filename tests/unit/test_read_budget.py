@@ -6,6 +6,7 @@ import asyncio
 import math
 
 import pytest
+from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,6 +155,16 @@ def test_reads_on_their_way_count_as_not_yet_counted_by_the_service():
     meter = ReadMeter()
     meter.hear(0.0, 200, {LEFT: "100"}, on_their_way=30)
     assert meter.left == 70
+
+
+def test_a_retry_after_that_is_a_date_counts_from_the_date_of_the_answer():
+    """The service's clock, and not this machine's."""
+    until = "Wed, 21 Oct 2026 07:28:30 GMT"
+    assert retry_after({"retry-after": until, "date": "Wed, 21 Oct 2026 07:28:00 GMT"}) == 30
+    assert retry_after({"retry-after": until, "date": "Wed, 21 Oct 2026 07:30:00 GMT"}) == 0
+    with freeze_time("2026-10-21T07:28:10Z"):
+        assert retry_after({"retry-after": until}) == 20
+        assert retry_after({"retry-after": until, "date": "yesterday"}) == 20
 
 
 @pytest.mark.parametrize(
