@@ -84,10 +84,12 @@ class _Owner:
 
         :param kind: which kind of asset.
         :param name: the AzureML name, without a version: the version is in each event, not in the identity.
-        :raises ValueError: AzureML cannot have an asset of that name.
+        :raises ValueError: AzureML cannot have an asset of that name, or it is a registry's experiment.
         """
         from airflow.sdk import Asset
 
+        if kind is Kind.EXPERIMENT and isinstance(self, Registry):
+            raise ValueError(f"Registry {self.name!r} has no experiment {name!r}: jobs run in workspaces.")
         check_asset_name(kind, name)
         return Asset(
             name=f"{kind.collection}/{name}@{self.label}",

@@ -299,3 +299,19 @@ def test_a_version_of_another_workspace_is_refused(ws, tmp_path):
 def test_a_destination_that_is_a_file_is_refused(ws, sales, folder):
     with pytest.raises(SpecError, match="is a file"):
         AzureMachineLearningHook("azureml").download(sales, folder / "a.txt")
+
+
+def test_sigkill_at_any_call_shows_nothing_until_all_is_there(
+    ws, task, folder, large, sales, tmp_path, kill_at_each_call
+):
+    runner = task(Download, source=sales, to=str(tmp_path / "to"))
+    execute = runner.operator.execute
+
+    def check_first(context: Any) -> Any:
+        assert not (tmp_path / "to").exists(), "the try before was killed"
+        return execute(context)
+
+    runner.operator.execute = check_first
+    assert kill_at_each_call(runner) > 5
+    assert content(tmp_path / "to") == content(folder)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

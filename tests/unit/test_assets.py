@@ -113,3 +113,8 @@ def test_openlineage_sees_the_workspace_as_namespace():
     dataset = convert_asset_to_openlineage(WS.data("sales"), None)
     assert (dataset.namespace, dataset.name) == (WS.uri, "data/sales")
     assert convert_asset_to_openlineage(Asset(name="x", uri="azureml:fraud:3"), None) is None
+
+
+def test_a_registry_has_no_experiments():
+    with pytest.raises(ValueError, match="jobs run in workspaces"):
+        Registry("azureml").asset(Kind.EXPERIMENT, "churn")
