@@ -205,12 +205,38 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
             "test_storage_that_refuses_each_address_is_given_up_with_a_link",
         ),
     },
+    "docs/how-to/read-and-download.md": {
+        "says where a version is": ("test_a_version_is_read_where_it_is",),
+        "put in place once all are there": ("test_sigkill_at_any_call_shows_nothing_until_all_is_there",),
+        "each object appears whole": (
+            "test_a_store_that_fails_shows_no_file_that_is_half_written_and_a_retry_goes_on",
+            "test_sigkill_at_any_call_leaves_whole_files_and_a_retry_the_rest",
+        ),
+        "asks for those that the store tells no equal MD5 of": ("test_what_is_there_whole_is_not_asked_for_again",),
+        "written under a hidden name, then renamed": ("test_a_connection_that_breaks_shows_nothing_half_written",),
+        "blobs whose names would leave the folder": ("test_a_name_that_would_leave_the_folder_is_refused",),
+        "would be one file": (
+            "test_two_that_would_be_one_file_or_a_file_and_a_folder_are_refused",
+            "test_one_that_does_not_tell_case_refuses_names_that_differ_in_it_alone",
+        ),
+        "a link that leads out of the folder": ("test_a_link_in_it_that_leads_out_is_refused",),
+        "room. Empty blobs": ("test_one_without_room_is_said_before_anything_is_asked_for",),
+        "Empty blobs that stand for folders are left out": ("test_empty_blobs_that_stand_for_folders_are_no_files",),
+    },
     "docs/how-to/dev-to-prod.md": {
         "Both make one copy for one task run, also when the worker is killed": (
             "test_sigkill_after_any_call_shares_once_and_still_announces",
             "test_sigkill_after_any_call_leaves_one_copy_of_whole_files",
+            "test_sigkill_after_any_call_shares_an_environment_once",
+            "test_sigkill_after_any_call_leaves_one_copy",
         ),
+        "with the version as partition key": ("test_the_version_can_be_the_partition_key_of_the_event",),
         "OpenLineage is told that it came from the source": ("test_lineage_leads_from_the_version_to_its_copy",),
+        "A pipeline component is not copied": ("test_a_pipeline_component_is_refused_with_the_reason",),
+        "and fails with the registry's reason, or after an hour": (
+            "test_one_that_fails_fails_the_task_with_its_reason_and_a_retry_makes_the_version",
+            "test_one_that_never_ends_is_given_up_after_an_hour_and_said",
+        ),
         '`if_exists="fail"` (before anything is changed) or `"reuse"`': (
             "test_a_version_that_exists_fails_the_task_or_is_reused_without_an_event",
         ),
