@@ -82,6 +82,7 @@ SHAPES = {
     },
     "hook": {"train_tune_and_serve"},
     "parallel_job": {"pipeline"},
+    "shared_job": {"called_1", "called_2", "same_1", "same_2", "from_file"},
     "sweep_job": {"training", "tuning"},
     "two_subscriptions": {"here", "there"},
 }
