@@ -106,8 +106,8 @@ def main() -> None:
         rows,
         goals={f"less than a script's import ({ours / theirs:.0%})": ours < theirs},
         bars="processor seconds",
-        conditions=f"Median of {rounds} fresh interpreters that have loaded what a task's process has; the parts are one "
-        "run's, without the search for modules. The time is spread over every module that `import azure.ai.ml` "
+        conditions=f"Median of {rounds} fresh interpreters that have loaded what a task's process has; the parts are "
+        "one run's, without the search for modules. The time is spread over every module that `import azure.ai.ml` "
         "loads, all of them from its first line: its schemas and entities import the REST models, and these the "
         "storage clients. The last row is what a command job has nothing to do with: leaving it out would take "
         "stand-ins for the SDK's own modules, put there by an import hook. That is not done: a stand-in that a "
