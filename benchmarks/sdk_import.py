@@ -32,7 +32,7 @@ PARTS = {
 }
 # What a command job has nothing to do with, by the names of modules.
 _OTHER_NOUNS = re.compile(
-    "workspace|feature|registr|automl|local_endpoint|finetuning|distillation|monitor|index|datastore|marketplace|"
+    "workspace|feature|registry|registries|automl|local_endpoint|finetuning|distillation|monitor|index|datastore|marketplace|"
     "serverless|deployment|endpoint|schedule|import|capability|virtual_cluster|evaluator|package|spark|sweep|parallel|"
     "data_transfer|compute|hub|connection|vscode|dsl|internal|azure_ai_assets|dataplane|runhistory|image|nlp"
 )
