@@ -193,9 +193,10 @@ async def copy(
         is_ours = (there["properties"].get("tags") or {}).get(TASK_RUN_TAG) == token
         return Moved(source, there, is_new=True) if is_ours else move.standing(there, source)
 
-    if existing := await move.find_copy(client):
-        return moved(existing)
     scratch = Path(tempfile.gettempdir()) / f"azureml-copy-{token}"
+    if existing := await move.find_copy(client):
+        _remove(scratch)  # of a try that was killed after it had made the copy
+        return moved(existing)
     scratch.mkdir(exist_ok=True)
     try:
         if make is None:

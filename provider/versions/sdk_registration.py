@@ -78,16 +78,18 @@ class SdkVersion:
         entity.version = version
         _add_to_body(entity, self.task_run.tags(), self.properties, spec_has_version=bool(explicit))
         self.task_run.remember(version=[entity.name, version])
-        made = await self._made(entity, version)
+        made = await self._made(entity, version, asked_before=asked == version)
         log.info("Made %s.", made["id"])
         return made
 
-    async def _made(self, entity: Any, version: str) -> dict[str, Any]:
+    async def _made(self, entity: Any, version: str, *, asked_before: bool) -> dict[str, Any]:
         deadline = time.monotonic() + _PATIENCE
         try:
             await asyncio.to_thread(self._create, entity)
         except RequestRefusedError as error:
-            if error.status != 409:
+            # 400: what an earlier try asked for came meanwhile, with other code as far as AzureML can see.
+            came = asked_before and error.status == 400 and await self._find(entity.name, version)
+            if error.status != 409 and not came:
                 raise
             # A registry that is making what an earlier try asked for has it, and does not show it yet.
             log.info("%s Looking for it.", error)

@@ -174,10 +174,15 @@ class TestCopying:
         assert (copy["name"], copy["version"]) == ("fit", "2026.1")
 
     @pytest.mark.parametrize("what", [SKLEARN, TRAIN], ids=["environment", "component"])
-    def test_sigkill_after_any_call_leaves_one_copy(self, task, registry, component, ws, kill_at_each_call, what):
+    def test_sigkill_after_any_call_leaves_one_copy(
+        self, task, registry, component, ws, kill_at_each_call, what, tmp_path, monkeypatch
+    ):
+        (tmp_path / "scratch").mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
         runner = task(Copy, workspace=registry, source=ws, source_conn_id="azureml", **what)
         assert kill_at_each_call(runner) > 4
         assert runner.run()["version"] == "1"
+        assert not list((tmp_path / "scratch").glob("azureml-copy-*")), "nothing stays on the worker"
 
     def test_one_that_exists_and_is_no_copy_is_not_taken_for_one(self, task, environment, prod, ws, registry):
         task(CreateEnvironment, conn_id="prod", environment={"name": "sklearn", "version": "1", "image": "x"}).run()
