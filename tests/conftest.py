@@ -22,32 +22,69 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 
-LONGEST = ("tests/integration/test_watchers.py", "tests/integration/specs/")
-"""Files that must not be the last to begin, by `--durations`."""
+OWN_AIRFLOW = ("tests/system/test_topology.py", "tests/system/test_hardship.py", "tests/system/test_demo.py")
+"""Files whose tests start an Airflow of their own: one after the other, beside those that share one."""
 
-OWN_AIRFLOW = {"tests/system/test_topology.py"}
+NO_AIRFLOW = ("tests/system/test_keeper.py", "tests/system/test_servers.py")
+
+SHARED_SET_UP = ("tests/integration/specs/", "tests/integration/test_release.py", "tests/integration/test_sign_in.py")
+"""What has fixtures for a whole file."""
+
+LONGEST = (
+    "tests/integration/specs/",
+    "tests/integration/test_watchers.py::test_two_hundred_tagged_models",
+    "tests/integration/test_moving.py::TestCopying::test_sigkill",
+    "tests/integration/test_registries.py::test_sigkill",
+    "tests/integration/emulator/test_docs.py",
+)
+"""What must not be the last to begin, by `--durations`."""
 
 
-class _ByFile(LoadScopeScheduling):
+def scope_of(nodeid: str) -> str:
+    """
+    Return what a worker takes at once: all system tests that share an Airflow, a file, or a test with its parameters.
+
+    A test of the integration floor goes by itself, as it needs no more than its worker's emulator, and files differ too
+    much in length. Unit tests are too short for that.
+    """
+    file = nodeid.split("::")[0]
+    if file in OWN_AIRFLOW:
+        return "tests/system: an Airflow each"
+    if file.startswith("tests/system/") and file not in NO_AIRFLOW:
+        return "tests/system: one Airflow"
+    if file.startswith("tests/integration/") and not file.startswith(SHARED_SET_UP):
+        return nodeid.split("[")[0]
+    return file
+
+
+def order_of(nodeid: str) -> int:
+    """Return when to begin: with what takes longest."""
+    if nodeid.startswith("tests/system/") and not nodeid.startswith(NO_AIRFLOW):
+        return 1 if nodeid.startswith(OWN_AIRFLOW) else 0
+    if nodeid.startswith(LONGEST):
+        return 2
+    return 3 if nodeid.startswith("tests/integration/") else 4
+
+
+class _ByScope(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        return "tests/system" if file.startswith("tests/system/") and file not in OWN_AIRFLOW else file
+        return scope_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give a file's tests to one worker, in their order, and all system tests to one, which has the one Airflow."""
-    config.option.loadscopereorder = False  # as they are collected
-    return _ByFile(config, log)
+    """Give each worker a scope at a time, in the order in which they are collected."""
+    config.option.loadscopereorder = False
+    return _ByScope(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Have one worker more than there are cores: most tests wait now and then."""
-    return (os.cpu_count() or 1) + 1
+    """Have two workers more than there are cores: two of them mostly wait for an Airflow."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
-    items.sort(key=lambda item: (not item.nodeid.startswith("tests/system/"), not item.nodeid.startswith(LONGEST)))
+    items.sort(key=lambda item: order_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from .conftest import HERE, Outsider
 from .hardship import DAGS, SETTINGS, TRIGGERERS, endure
 from .servers import MissingError, PostgreSQL
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hardship")]  # it has an Airflow and an emulator of its own
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
