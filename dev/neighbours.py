@@ -29,8 +29,7 @@ def main() -> None:
     """Install, check, import; any failure ends it with an exit status other than 0."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        uv("build", "--wheel", "--out-dir", temporary, str(ROOT))
-        (wheel,) = folder.glob("*.whl")
+        wheel = build(folder)
         environment = folder / "environment"
         python = str(environment / "bin" / "python")
         uv("venv", "--python", sys.executable, str(environment))
@@ -41,6 +40,16 @@ def main() -> None:
         for command in ([str(ROOT / "dev" / "import_all.py")], ["-c", LISTED]):
             subprocess.run([python, *command], check=True, cwd=folder, env=home)
         print("neighbours: ok, with the newest of", ", ".join(packages))
+
+
+def build(folder: Path, root: Path = ROOT) -> Path:
+    """
+    Build the wheel of a checkout into a folder, by way of the sdist: from the checkout itself, setuptools would take in
+    whatever an older build has left in ``build/lib``.
+    """  # noqa: D205
+    uv("build", "--out-dir", str(folder), str(root))
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 def uv(*arguments: str) -> None:
