@@ -46,7 +46,7 @@ def build(folder: Path, root: Path = ROOT) -> Path:
     """
     Build the wheel of a checkout into a folder, by way of the sdist: from the checkout itself, setuptools would take in
     whatever an older build has left in ``build/lib``.
-    """  # noqa: D205
+    """
     uv("build", "--out-dir", str(folder), str(root))
     (wheel,) = folder.glob("*.whl")
     return wheel
