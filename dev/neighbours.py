@@ -44,8 +44,9 @@ def main() -> None:
 
 def build(folder: Path, root: Path = ROOT) -> Path:
     """
-    Build the wheel of a checkout into a folder, by way of the sdist: from the checkout itself, setuptools would take in
-    whatever an older build has left in ``build/lib``.
+    Build the wheel of a checkout into a folder, by way of the sdist.
+
+    From the checkout itself, setuptools would take in whatever an older build has left in ``build/lib``.
     """
     uv("build", "--out-dir", str(folder), str(root))
     (wheel,) = folder.glob("*.whl")
