@@ -131,7 +131,7 @@ format: $(READY)
 
 # One process: each call is attributed by the log of one emulator.
 azure-calls: $(READY)
-	AZURE_CALLS=1 $(BIN)/python -m pytest tests/integration --ignore tests/integration/emulator
+	AZURE_CALLS=1 $(BIN)/python -m pytest -n auto tests/integration --ignore tests/integration/emulator
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -15,6 +15,8 @@ from .assets import Kind, Properties, text_map
 _CURATED = re.compile(r"azureml:AzureML-([^:]+):(.+)")
 
 
+_DEFAULT_VERSION = "azureml_default"
+"""Under which azure-ai-ml asks for the component that its name alone means."""
 _IMMUTABLE = ("code", "command")
 """What a version runs; recorded for the code alone."""
 
@@ -42,14 +44,43 @@ def _complete(exchange: Exchange, name: str, version: str, sent: Properties) -> 
         "isArchived": bool(sent.get("isArchived")),
         "isAnonymous": bool(sent.get("isAnonymous")),
         "autoDeleteSetting": sent.get("autoDeleteSetting"),
-        "componentSpec": _text({**spec, "version": version}),
+        "componentSpec": _text(_spelt(spec, version, anonymous=bool(sent.get("isAnonymous")))),
         "provisioningState": "Succeeded",
         "stage": sent.get("stage") or "Development",
     }
 
 
+def _spelt(spec: Properties, version: str, *, anonymous: bool) -> Properties:
+    """Return a specification with what the service adds; source: azure-ai-ml's end-to-end tests.
+
+    Each input says whether it is optional. An anonymous component keeps the name and version that it had in its file. A
+    pipeline component's text that names a compute loses its `azureml:`.
+    """
+    inputs = {
+        name: {"optional": False, **one} if isinstance(one, dict) else one
+        for name, one in (spec.get("inputs") or {}).items()
+    }
+    if spec.get("type") == "pipeline":
+        for one in inputs.values():
+            if isinstance(one, dict) and one.get("type") == "string":
+                one |= {"default": str(one["default"]).removeprefix("azureml:")} if one.get("default") else {}
+    return {**spec, **({"inputs": inputs} if inputs else {}), **({} if anonymous else {"version": version})}
+
+
 class _Components(Kind):
     """Their containers know no latest version, and hand out a time as the next one."""
+
+    def _get_version(self, exchange: Exchange, name: str, version: str) -> Reply:
+        """Return a version; that of the name `azureml_default` is the newest, and its id ends with that label."""
+        if version != _DEFAULT_VERSION:
+            return super()._get_version(exchange, name, version)
+        versions = exchange.service.store.entries(self.versions(exchange.workspace, name))
+        newest = next((entry for entry in versions if not entry.document["properties"]["isArchived"]), None)
+        if newest is None:
+            raise self.missing(name, version)
+        reply = super()._get_version(exchange, name, newest.name)
+        reply.body["id"] = f"{reply.body['id'].rpartition('/versions/')[0]}/labels/default"
+        return reply
 
     def render_container(self, owner: Owner, name: str, document: Document) -> dict[str, Any]:
         body = super().render_container(owner, name, document)

@@ -13,7 +13,9 @@ from typing import Any
 from ..core.arm import Reply
 from ..core.clock import timestamp
 from ..core.owners import Owner
+from ..core.published import known
 from ..core.store import Document
+from ..core.versions import STABLE
 from ..wire.exchange import Exchange
 from ..wire.paging import page
 from ..wire.routing import route
@@ -67,7 +69,7 @@ def _common(compute: Document, state: str, errors: list[Properties] | None) -> P
     }
 
 
-def _render(owner: Owner, name: str, compute: Document, now: float) -> dict[str, Any]:
+def _render(owner: Owner, name: str, compute: Document, now: float, *, stable: bool) -> dict[str, Any]:
     ready = compute["ready"] <= now
     sent = compute["sent"]
     created = ready or compute["operation"] != "Create"
@@ -89,7 +91,7 @@ def _render(owner: Owner, name: str, compute: Document, now: float) -> dict[str,
         identity = {"principalId": _guid(name), "tenantId": _guid(owner.guid)}
         body["identity"] = {"type": "SystemAssigned", **identity, **(sent.get("identity") or {})}
     body["properties"] = {**_common(compute, state, errors), **particular(compute, now, ready=ready)}
-    return body
+    return {**body, "properties": known("Compute", body["properties"])} if stable else body
 
 
 def _guid(seed: str) -> str:
@@ -185,7 +187,7 @@ def get_compute(exchange: Exchange, name: str) -> Reply:
     compute = _find(exchange, name)
     if compute is None:
         return Reply(404)
-    return Reply(200, _render(exchange.workspace, name, compute, exchange.now))
+    return Reply(200, _render(exchange.workspace, name, compute, exchange.now, stable=exchange.api_version in STABLE))
 
 
 @route("GET", "{workspace}/computes")
@@ -196,7 +198,7 @@ def list_computes(exchange: Exchange) -> Reply:
         return not _gone(compute, exchange.now)
 
     def render(owner: Owner, name: str, compute: Document) -> dict[str, Any]:
-        return _render(owner, name, compute, exchange.now)
+        return _render(owner, name, compute, exchange.now, stable=exchange.api_version in STABLE)
 
     return page(exchange, _collection(exchange.workspace), wanted, render, size=exchange.service.config.page_size)
 
@@ -220,10 +222,10 @@ def put_compute(exchange: Exchange, name: str) -> Reply:
     if before is None:
         service.store.delete(_collection(owner), name)
     service.store.put(_collection(owner), name, compute, exchange.now)
-    body = _render(owner, name, compute, exchange.now)
+    body = _render(owner, name, compute, exchange.now, stable=exchange.api_version in STABLE)
     if before is None:
         body["tags"] = sent.get("tags")
-        body["properties"].pop("computeLocation")
+        body["properties"].pop("computeLocation", None)
     elif sent["properties"]["computeType"] == "AmlCompute":
         digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
         group = f"/subscriptions/{owner.subscription}/resourceGroups/{owner.group}"

@@ -13,6 +13,8 @@ from typing import Any
 
 from ..core.arm import ServiceError, invalid
 from ..core.owners import Owner
+from ..core.published import known
+from ..core.versions import STABLE
 from ..wire.exchange import Exchange
 from .computes import compute_type
 
@@ -84,7 +86,25 @@ def members(api_version: str) -> set[str]:
 def for_version(body: Properties, api_version: str) -> Properties:
     """Take out, in place, the members that an api-version does not have."""
     _prune(body, _hidden(api_version))
+    if api_version in STABLE and isinstance(body.get("taskDetails"), dict):
+        body["taskDetails"] = known("AutoMLVertical", body["taskDetails"])
+    if api_version in STABLE and body["jobType"] == "Sweep":
+        _prune_sweep(body)
     return body
+
+
+def _prune_sweep(body: Properties) -> None:
+    """Leave out of a sweep, at a stable api-version, what its published model does not have, unless it was sent.
+
+    Whether the service keeps what was sent is not known; azure-ai-ml sends `resources` and reads them back.
+    """
+    body.pop("componentConfiguration", None)
+    nothing = resources(None)
+    if all(value == nothing[key] for key, value in (body.get("resources") or {}).items()):
+        body.pop("resources", None)
+    algorithm = body.get("samplingAlgorithm") or {}
+    if algorithm.get("logbase") is None:
+        algorithm.pop("logbase", None)
 
 
 @lru_cache

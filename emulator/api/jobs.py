@@ -45,6 +45,8 @@ LOGGED = frozenset({"Running", *TERMINAL})
 
 _COMPUTE = re.compile(r"(?:(/subscriptions/.+)/computes/)?([^/]+)", re.IGNORECASE)
 _COMPONENT = re.compile(r"(/subscriptions/.+)/components/([^/]+)/versions/([^/]+)", re.IGNORECASE)
+_NO_COMPUTES = ("serverless", "datafactory")
+"""Names of no compute of the workspace: azure-ai-ml reserves them for jobs without a cluster."""
 _TRIALS = 3
 """How many trials of a sweep are shown as parts of it."""
 _BEST = 0
@@ -276,7 +278,12 @@ def _check(exchange: Exchange, sent: Properties) -> None:
 def _check_compute(exchange: Exchange, compute: str | None) -> None:
     """Refuse a compute that is not there (recorded_shapes/job.json, "unknown compute": a 400, not a 404)."""
     found = _COMPUTE.fullmatch(compute or "serverless")
-    if found is None or found[2].lower() == "serverless" or (found[1] and found[1].lower() != exchange.workspace.key):
+    if (
+        found is None
+        or found[2].lower() in _NO_COMPUTES
+        or found[2].startswith("${{")
+        or (found[1] and found[1].lower() != exchange.workspace.key)
+    ):
         return
     if compute_type(exchange, found[2]) is None:
         inner = {"code": "BadArgument", "innerError": {"code": "UnknownTargetType", "innerError": None}}

@@ -77,6 +77,17 @@ async def put_deployment(exchange: Exchange, subscription: str, group: str, name
     return Reply(201, _render(exchange, name, document), {"Azure-AsyncOperation": f"{url}&{signature}"})
 
 
+@route("POST", f"{_PATH}/validate")
+def validate_deployment(exchange: Exchange, subscription: str, group: str, name: str) -> Reply:
+    """Find nothing wrong with a template, as azure-ai-ml has a component looked at before it is made.
+
+    What AzureML would find is not known: the SDK's own tests of it wait for the service to be ready.
+    """
+    kind = "Microsoft.Resources/deployments"
+    properties = {"provisioningState": "Succeeded", "mode": "Incremental", "correlationId": str(uuid.uuid4())}
+    return ok({"id": exchange.path.rpartition("/")[0], "name": name, "type": kind, "properties": properties})
+
+
 def _missing_workspace(exchange: Exchange, subscription: str, group: str, workspace: str) -> dict[str, Any] | None:
     """Return the error of what a template puts into a workspace that there is not, in the provider's words."""
     identifier = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{PROVIDER}/workspaces/{workspace}"

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from inspect import isawaitable
 
 from ..core.arm import MANAGEMENT, PROVIDER, Reply, ServiceError, gateway_error, provider_error
 from ..core.calls import Call
 from ..core.directory import Principal, noun_of
+from ..core.published import accept
 from ..core.versions import KNOWN
 from .exchange import Exchange
 from .routing import ROUTES
 
+_BODIES = {
+    "jobs/{name}": "JobBase",
+    "models/{name}": "ModelContainer",
+    "models/{name}/versions/{version}": "ModelVersion",
+    "data/{name}": "DataContainer",
+    "data/{name}/versions/{version}": "DataVersionBase",
+    "environments/{name}": "EnvironmentContainer",
+    "environments/{name}/versions/{version}": "EnvironmentVersion",
+    "components/{name}": "ComponentContainer",
+    "components/{name}/versions/{version}": "ComponentVersion",
+    "codes/{name}": "CodeContainer",
+    "codes/{name}/versions/{version}": "CodeVersion",
+    "datastores/{name}": "Datastore",
+    "computes/{name}": "ComputeResource",
+    "onlineEndpoints/{endpoint}": "OnlineEndpoint",
+    "onlineEndpoints/{endpoint}/deployments/{name}": "OnlineDeployment",
+    "batchEndpoints/{endpoint}": "BatchEndpoint",
+    "batchEndpoints/{endpoint}/deployments/{name}": "BatchDeployment",
+    "schedules/{name}": "Schedule",
+}
+BODIES = {f"{root}/{path}": model for root in ("{workspace}", "{registry}") for path, model in _BODIES.items()}
+"""Which published model the body of a PUT has."""
 _PROVIDER_PREFIX = "/subscriptions/"
 _OWNER_SEGMENTS = 9
 
@@ -37,6 +61,8 @@ async def dispatch(exchange: Exchange, call: Call) -> Reply:
     route, names = found
     parameters = _place(exchange, names)
     try:
+        if exchange.method == "PUT" and route.template in BODIES:
+            exchange.body = json.dumps(accept(BODIES[route.template], exchange.json())).encode()
         reply = route.handler(exchange, **parameters)
         if isawaitable(reply):
             reply = await reply

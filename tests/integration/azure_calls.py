@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from airflow_provider_azureml.emulator.core.roles import BUILT_IN
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "azure-calls.md"
 RECORDS = ROOT / "tests" / "integration" / "emulator" / "recorded_shapes"
+PARTS = ROOT / "build" / "azure-calls"
 WATCHERS = "watch()"
 
 _ROLES = ("Reader", "AzureML Data Scientist", "AzureML Compute Operator", "Contributor")
@@ -76,8 +78,18 @@ class Collector:
             path = f"storage: {service}" if service else canonical(call["template"])
             self.seen[who].add(Asked(call["method"], path, "" if service else call["api_version"]))
 
+    def keep(self) -> None:
+        """Keep what was seen in this process: pytest-xdist has several."""
+        PARTS.mkdir(parents=True, exist_ok=True)
+        part = PARTS / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.json"
+        part.write_text(json.dumps({who: sorted(calls) for who, calls in self.seen.items()}))
+
     def write(self) -> None:
-        """Write the page."""
+        """Write the page of what all processes have kept."""
+        for part in sorted(PARTS.glob("*.json")):
+            for who, calls in json.loads(part.read_text()).items():
+                self.seen[who] |= {Asked(*call) for call in calls}
+            part.unlink()
         lines = [_INTRODUCTION]
         gaps = set()
         for who in sorted(self.seen):

@@ -157,6 +157,12 @@ def azureml_emulator_session(own_authority_only: Callable[[], Any]) -> Iterator[
     yield emulator
     emulator.stop()
     if asked.wanted:
+        asked.keep()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page of calls once all workers have ended."""
+    if os.environ.get("AZURE_CALLS") == "1" and "PYTEST_XDIST_WORKER" not in os.environ:
         asked.write()
 
 

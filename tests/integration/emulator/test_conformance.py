@@ -1140,7 +1140,13 @@ def completed_job(world: World, name: str = "j", **more: Any) -> str:
     put_instance(world)
     world.later()
     body = {key: value for key, value in COMMAND.items() if key not in ("environmentVariables", "identity", "inputs")}
-    body |= {"computeId": f"{world.id}/computes/ci", "properties": {}, "inputs": {}, "limits": {}, "queueSettings": {}}
+    body |= {
+        "computeId": f"{world.id}/computes/ci",
+        "properties": {},
+        "inputs": {},
+        "limits": {"jobLimitsType": "Command"},
+        "queueSettings": {},
+    }
     assert world.put(f"/jobs/{name}", **{**body, **more}).status_code == 201
     world.later(3600)
     return f"/jobs/{name}"

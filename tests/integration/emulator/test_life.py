@@ -87,7 +87,15 @@ def test_a_crash_keeps_the_state(emulator: Emulator) -> None:
     import requests
 
     assert call(emulator, "PUT", "/models/m/versions/1", MODEL).status_code == 201
-    assert call(emulator, "PUT", "/jobs/j", {"properties": {"jobType": "Command"}}).status_code == 201
+    assert (
+        call(
+            emulator,
+            "PUT",
+            "/jobs/j",
+            {"properties": {"jobType": "Command", "command": "echo", "environmentId": "azureml:e:1"}},
+        ).status_code
+        == 201
+    )
     token, before = emulator.token(), emulator.advance(1800)
     emulator.misbehave("PUT", "/models/", crash=True, lose_answer=True)
     with pytest.raises(requests.ConnectionError):
