@@ -1,6 +1,6 @@
 """Writes emulator/core/published.json: what Microsoft's published models say of the bodies that clients send.
 
-Source: the typed models inside azure-ai-ml, api-version 2025-12-01. `make published` keeps it; a test compares.
+Source: the typed models inside azure-ai-ml, api-version 2025-12-01. tests/unit/test_published.py compares.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from ..wire.routing import ok, route
 _PATH = "{workspace}/connections/{name}"
 
 
-def _collection(owner: Owner) -> str:
+def collection(owner: Owner) -> str:
+    """Return where the connections of a workspace are kept."""
     return f"{owner.key}/connections"
 
 
@@ -43,7 +44,7 @@ def list_connections(exchange: Exchange) -> Reply:
     def wanted(_: str, document: Document) -> bool:
         return category in (None, document["properties"].get("category"))
 
-    return page(exchange, _collection(exchange.workspace), wanted, _render, size=exchange.service.config.page_size)
+    return page(exchange, collection(exchange.workspace), wanted, _render, size=exchange.service.config.page_size)
 
 
 @route("GET", _PATH)
@@ -53,7 +54,7 @@ def get_connection(exchange: Exchange, name: str) -> Reply:
 
 
 def _find(exchange: Exchange, name: str) -> Document:
-    document = exchange.service.store.get(_collection(exchange.workspace), name)
+    document = exchange.service.store.get(collection(exchange.workspace), name)
     if document is None:
         raise _missing(name)
     return document
@@ -63,20 +64,20 @@ def _find(exchange: Exchange, name: str) -> Document:
 def put_connection(exchange: Exchange, name: str) -> Reply:
     """Create or replace a connection: 200, as published."""
     owner, store = exchange.workspace, exchange.service.store
-    before = store.get(_collection(owner), name)
+    before = store.get(collection(owner), name)
     system = before["systemData"] if before else created(exchange.author, exchange.now)
     document = {
         "properties": exchange.json().get("properties") or {},
         "systemData": {**system, **modified(exchange.author, exchange.now)},
     }
-    store.put(_collection(owner), name, document, exchange.now)
+    store.put(collection(owner), name, document, exchange.now)
     return ok(_render(owner, name, document))
 
 
 @route("DELETE", _PATH)
 def delete_connection(exchange: Exchange, name: str) -> Reply:
     """Delete a connection."""
-    gone = exchange.service.store.delete(_collection(exchange.workspace), name)
+    gone = exchange.service.store.delete(collection(exchange.workspace), name)
     return Reply(200 if gone else 204)
 
 

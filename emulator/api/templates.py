@@ -16,6 +16,7 @@ from ..core.arm import MANAGEMENT, PROVIDER, Reply, gateway_error, nested, provi
 from ..core.clock import timestamp
 from ..wire.exchange import Exchange
 from ..wire.routing import ok, route
+from .feature_stores import furnish
 from .workspaces import apply_changes, create_workspace
 
 _PATH = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Resources/deployments/{name}"
@@ -59,6 +60,8 @@ async def put_deployment(exchange: Exchange, subscription: str, group: str, name
             place = str(own.get("location") or exchange.service.config.location)
             owner = await create_workspace(exchange.service, subscription, group, resource_name, location=place)
             apply_changes(exchange.service, owner, own)
+            if str(own.get("kind")).lower() == "featurestore":
+                furnish(exchange.service, owner, parameters, exchange.author, exchange.now)
             made.append((kind, resource_name, owner.id))
         elif kind.startswith(f"{_WORKSPACE}/"):
             error = error or _missing_workspace(exchange, subscription, group, resource_name.partition("/")[0])

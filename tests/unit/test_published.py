@@ -28,7 +28,6 @@ def test_the_table_is_what_the_models_say() -> None:
         ("JobBase", {"properties": {"jobType": "Command", "command": "echo"}}, "Required property 'environmentId'"),
         ("JobBase", {"properties": {"command": "echo"}}, "Required property 'jobType'"),
         ("JobBase", command(jobType="Comand"), 'Error converting value "Comand"'),
-        ("JobBase", command(inputs={"a": {"jobInputType": "folder"}}), "Path 'properties.inputs.a.jobInputType'"),
         ("JobBase", command(inputs=["a"]), "Path 'properties.inputs'"),
         ("JobBase", command(outputs={"o": {"jobOutputType": "uri_folder", "mode": "Push"}}), "OutputDeliveryMode"),
         ("Datastore", {"properties": {"datastoreType": "AzureBlob"}}, "Required property 'credentials'"),
@@ -61,6 +60,11 @@ def test_what_only_the_service_writes_is_taken_from_nobody() -> None:
 
 def test_members_that_the_models_do_not_know_go_on_as_they_are() -> None:
     assert accept("JobBase", command(priority=[1]))["properties"]["priority"] == [1]
+
+
+def test_kinds_below_that_the_models_do_not_know_go_on_as_they_are() -> None:
+    ray = {"distributionType": "Ray", "port": 1}
+    assert accept("JobBase", command(distribution=ray))["properties"]["distribution"] == ray
 
 
 def test_an_answer_shows_the_members_of_its_kind_alone() -> None:

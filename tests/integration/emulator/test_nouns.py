@@ -54,6 +54,45 @@ def test_components_are_registered_listed_and_archived(ml: Any, folder: Path) ->
     assert list(ml.components.list(name="train")) == []
 
 
+def test_the_name_of_a_component_alone_means_its_newest_version(ml: Any, folder: Path) -> None:
+    first = component(folder).component
+    ml.components.create_or_update(first)
+    second = component(folder).component
+    second.version = "2"
+    ml.components.create_or_update(second)
+    found = ml.components.get("train")
+    assert found.version == "2"
+    assert found.id.endswith("/components/train/labels/default")
+    with pytest.raises(ResourceNotFoundError):
+        ml.components.get("nothing")
+
+
+def test_an_anonymous_component_keeps_its_own_name_and_version(ml: Any, folder: Path) -> None:
+    made = ml.components.create_or_update(component(folder).component, is_anonymous=True)
+    assert (made.name, made.version) == ("train", "1")
+    assert "/components/azureml_anonymous/versions/" in made.id
+
+
+def test_each_input_of_a_component_says_whether_it_is_optional(ml: Any, folder: Path) -> None:
+    made = ml.components.create_or_update(component(folder).component)
+    assert [one["optional"] for one in made._to_dict()["inputs"].values()] == [False, False]
+
+
+def test_a_component_may_be_looked_at_by_arm_before_it_is_made(ml: Any, folder: Path) -> None:
+    assert ml.components.validate(component(folder).component, skip_remote_validation=False).passed
+
+
+@pytest.mark.parametrize(
+    ("compute", "status"), [("DataFactory", 201), ("serverless", 201), ("${{parent.inputs.where}}", 201), ("none", 400)]
+)
+async def test_only_what_can_be_a_compute_is_looked_for(
+    rest: Any, workspace_id: str, compute: str, status: int
+) -> None:
+    node = {"type": "command", "computeId": f"{workspace_id}/computes/{compute}"}
+    answer = await rest("PUT", "/jobs/j", {"properties": {"jobType": "Pipeline", "jobs": {"node": node}}})
+    assert answer.status_code == status
+
+
 def pipeline(ml: Any, folder: Path, cpu: str) -> Any:
     from azure.ai.ml import Input, dsl
 
@@ -303,7 +342,9 @@ def test_a_batch_endpoint_makes_jobs(ml: Any, folder: Path, cpu: str, azureml_em
 # Schedules, datastores, registries -----------------------------------------------------------------------------------
 
 
-def test_a_schedule_is_created_triggered_disabled_and_deleted(ml: Any, folder: Path, cpu: str) -> None:
+def test_a_schedule_is_created_triggered_disabled_and_deleted(
+    ml: Any, folder: Path, cpu: str, lists_caught_up: Any
+) -> None:
     from azure.ai.ml.entities import CronTrigger, JobSchedule
 
     job = ml.jobs.create_or_update(pipeline(ml, folder, cpu))
@@ -313,6 +354,11 @@ def test_a_schedule_is_created_triggered_disabled_and_deleted(ml: Any, folder: P
 
     triggered = ml.schedules.trigger("daily")
     assert ml.jobs.get(triggered.job_name).type == "pipeline"
+    lists_caught_up()
+    for filters in ({"schedule_defined": True}, {"scheduled_job_name": "daily"}):
+        assert [one.name for one in ml.jobs.list(**filters)] == [triggered.job_name]
+    assert [one.name for one in ml.jobs.list(schedule_defined=False)] == [job.name]
+    assert list(ml.jobs.list(scheduled_job_name="weekly")) == []
     ml.schedules.begin_disable("daily").result()
     assert not ml.schedules.get("daily").is_enabled
     ml.schedules.begin_delete("daily").result()

@@ -343,6 +343,9 @@ def walk_feature_stores(walk: Walk) -> None:
     stores.begin_create(FeatureStore(name=name), grant_materialization_permissions=False).result()
     store = stores.get(name)
     assert name in [one.name for one in stores.list()]
+    assert "/blobServices/default/containers/" in store.offline_store.target
+    assert store.materialization_identity.resource_id
+    assert store.online_store is None
     store.description = "it"
     stores.begin_update(store).result()
     stores.begin_provision_network(feature_store_name=name).result()
