@@ -27,7 +27,7 @@ def test_the_table_is_what_the_models_say() -> None:
         ("JobBase", {}, "Required property 'properties'"),
         ("JobBase", {"properties": {"jobType": "Command", "command": "echo"}}, "Required property 'environmentId'"),
         ("JobBase", {"properties": {"command": "echo"}}, "Required property 'jobType'"),
-        ("JobBase", command(jobType="Comand"), 'Error converting value "Comand"'),
+        ("JobBase", command(jobType="Shell"), 'Error converting value "Shell"'),
         ("JobBase", command(inputs=["a"]), "Path 'properties.inputs'"),
         ("JobBase", command(outputs={"o": {"jobOutputType": "uri_folder", "mode": "Push"}}), "OutputDeliveryMode"),
         ("Datastore", {"properties": {"datastoreType": "AzureBlob"}}, "Required property 'credentials'"),
