@@ -31,15 +31,16 @@ def slow_storage(latency: float, method: str | None = None) -> Iterator[Emulator
         yield emulator
 
 
-def race(script: str, contenders: list[list[str]], *, rounds: int) -> list[dict[str, float]]:
+def race(script: str, contenders: list[list[str]], *, rounds: int, folder: str | None = None) -> list[dict[str, float]]:
     """Run contenders in turn, several rounds, each in a process of its own; return the best round of each.
 
-    A contender's arguments are given to the script, which calls `measured`.
+    A contender's arguments are given to the script, which calls `measured` and works in the folder.
     """
     best: list[dict[str, float]] = [{} for _ in contenders]
     for _ in range(rounds):
         for number, arguments in enumerate(contenders):
-            done = subprocess.run([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+            command = [sys.executable, script, *arguments]
+            done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{arguments} failed")
             found = json.loads(done.stdout.splitlines()[-1])
