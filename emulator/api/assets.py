@@ -270,19 +270,19 @@ class Kind:
         if exchange.service.store.get(self.versions(exchange.workspace, name), version) is not None:
             raise gateway_error(409, "Conflict", "Asset already exists.")
 
-    def accepted(self, exchange: Exchange, name: str, version: str) -> Reply:
-        """Let a version that has just been made be seen only once its operation has ended."""
+    def accepted(self, exchange: Exchange, name: str, version: str, *, told: bool = True) -> Reply:
+        """Let a version that has just been made be seen only once its operation has ended, which may tell its id."""
         store, where = exchange.service.store, self.versions(exchange.workspace, name)
         appears = exchange.now + exchange.service.config.operation_seconds
         if exchange.operation_error:
             store.delete(where, version)
         else:
             store.update(where, version, lambda document: document.update(appears=appears))
-        return self._operation(exchange, name, version)
+        return self._operation(exchange, name, version, told=told)
 
-    def _operation(self, exchange: Exchange, name: str, version: str) -> Reply:
+    def _operation(self, exchange: Exchange, name: str, version: str, *, told: bool = True) -> Reply:
         asset = f"{exchange.workspace.asset_id}/{self.segment}/{name}/versions/{version}"
-        body = {} if self.segment == "environments" else {"assetId": asset}
+        body = {"assetId": asset} if told and self.segment != "environments" else {}
         url = registry_operation(exchange, self.segment, f"{name}_{version}", body)
         return Reply(202, None, {"Location": url, "x-ms-async-operation-timeout": "PT1H"})
 

@@ -236,7 +236,7 @@ async def import_asset(exchange: Exchange) -> Reply:
     kind.create(exchange, name, version, properties)
     if exchange.service.way("registry import") == "done":
         return Reply(200)
-    return kind.accepted(exchange, name, version)
+    return kind.accepted(exchange, name, version, told=False)  # azure-ai-ml takes any body for a failure
 
 
 async def _copied(exchange: Exchange, workspace: Owner, kind: Kind, properties: Properties) -> Properties:

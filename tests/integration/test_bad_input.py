@@ -129,7 +129,7 @@ def refused(runner: Any, azureml_emulator: Any) -> AzureMachineLearningError:
         (Batch, {"endpoint_name": "ep", "inputs": "azureml:sales:1"}, ["inputs must be a mapping"]),
         (Batch, {"endpoint_name": "ep", "inputs": {}}, ["no batch endpoint 'ep'"]),
         (Download, {"source": None, "to": "x"}, ["nothing to download"]),
-        (Download, {"source": "azureml:fraud:1", "to": "x"}, ["cannot be downloaded", "/versions/1"]),
+        (Download, {"source": "azureml:fraud:1", "to": "x"}, ["is invalid as what to download", "/versions/1"]),
         (Download, {"source": {"a": 1}, "to": "x"}, ["Not an AzureML asset version"]),
         (Download, {"source": PLACE, "to": None}, ["destination of the download is None"]),
         (Download, {"source": PLACE, "to": NONE}, ["destination of the download is 'None'"]),
