@@ -156,7 +156,8 @@ class Desk:
                 return name, self._wanted.pop(name)
             self._some.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._some.wait(), pause if name is not None and pause > 0 else None)
+                async with asyncio.timeout(pause if name is not None and pause > 0 else None):
+                    await self._some.wait()
 
     async def _serve(self, name: str, query: Query) -> None:
         try:

@@ -169,7 +169,8 @@ class WorkspacePoll(SharedStreamProducer):
         pause = min(self._due[0], last + _TICK) - time.monotonic()
         if pause > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
         self._wake.clear()
 
     async def _poll(self) -> None:

@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.datasets import AssetVersion, Kind
+from airflow_provider_azureml.datasets import AssetVersion, Kind, Registry
 from airflow_provider_azureml.provider.errors import NotFoundError
 from airflow_provider_azureml.provider.rest.bodies import Job
 from airflow_provider_azureml.provider.watching.cursors import JobCursor, VersionCursor
-from airflow_provider_azureml.provider.watching.desk import Desk
+from airflow_provider_azureml.provider.watching.desk import Desk, Query
 from airflow_provider_azureml.provider.watching.job_watcher import JobWatcher
 from airflow_provider_azureml.provider.watching.memory import Kept
-from airflow_provider_azureml.provider.watching.poll import Beat
+from airflow_provider_azureml.provider.watching.poll import Beat, WorkspacePoll
 from airflow_provider_azureml.provider.watching.version_watcher import VersionWatcher
 from airflow_provider_azureml.provider.watching.watcher import Watcher
 
@@ -238,3 +239,27 @@ async def test_the_assets_page_says_how_it_is_also_after_a_bad_deployment_and_wh
         await asyncio.sleep(0.1)
         assert [version.version for version in await watcher.hear(poll.beat())] == ["new"]
     assert [health["state"] for health in memory.health[1:]] == ["ok"]
+
+
+async def test_a_desk_that_is_ended_just_as_it_is_asked_for_something_ends() -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets a cancellation that comes with what it waits for."""
+    desk = Desk(Kind.MODEL, on_found=lambda: None)
+    desk.want("fraud", Query())
+    desk._not_before = time.monotonic() + 60  # the service is busy
+    serving = asyncio.create_task(desk.run())
+    await asyncio.sleep(0.1)  # it waits
+    desk.use(None)
+    serving.cancel()
+    done, _ = await asyncio.wait([serving], timeout=5)
+    assert done
+
+
+async def test_a_poll_that_is_ended_just_as_it_is_nudged_ends() -> None:
+    poll = WorkspacePoll(conn_id="azureml", owner=Registry("shared"), kind=Kind.MODEL, interval=60, event_queue=None)
+    poll._due = [time.monotonic() + 60]
+    resting = asyncio.create_task(poll._rest(time.monotonic()))
+    await asyncio.sleep(0.3)  # it waits
+    poll._wake.set()
+    resting.cancel()
+    await asyncio.wait([resting], timeout=5)
+    assert resting.cancelled()
