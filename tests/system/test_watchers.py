@@ -15,10 +15,21 @@ from airflow_provider_azureml.sensors import watch
 from .conftest import Outsider, Statistics
 
 
-def wait_until_watching(emulator: Emulator, path: str = "/workspaces/[^/]+/models$") -> None:
-    """Wait for two polls: the first one takes what is there as known."""
+def wait_until_watching(
+    emulator: Emulator, rest: AirflowRest, *dag_ids: str, path: str = "/workspaces/[^/]+/models$"
+) -> None:
+    """Wait until these DAGs' watchers have taken what is there as known, and for a poll after that."""
+    rest.wait_for_dags(*dag_ids)
+
+    def have_begun() -> bool:
+        assets = [asset for asset in rest.get("assets", limit=200)["assets"] if " (watched" in asset["name"]]
+        mine = [one for one in assets if {dag["dag_id"] for dag in one["scheduled_dags"]} & set(dag_ids)]
+        kept = [rest.get(f"assets/{asset['id']}/state-store")["asset_state_store"] for asset in mine]
+        return bool(mine) and all("azureml" in {row["key"] for row in rows} for rows in kept)
+
+    until(have_begun, 120, lambda: f"not all watchers of {', '.join(dag_ids)} have begun")
     last = max((call["number"] for call in emulator.calls()), default=0)
-    emulator.wait_for_call("GET", path, count=2, after=last, timeout=120)
+    emulator.wait_for_call("GET", path, after=last, timeout=120)
 
 
 @pytest.fixture
@@ -29,8 +40,7 @@ def workspace(emulator: Emulator) -> Workspace:
 def test_a_model_registered_outside_starts_the_dag_that_watches_it(
     airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
-    rest.wait_for_dags("watch_any", "watch_promoted")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "watch_any", "watch_promoted")
 
     outsider.register_model("watched", "1")
 
@@ -49,8 +59,7 @@ def test_a_model_registered_outside_starts_the_dag_that_watches_it(
 
 def test_an_event_of_event_grid_makes_it_fast(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
     """The watcher polls once in a quarter of an hour."""
-    rest.wait_for_dags("watch_nudged")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "watch_nudged")
 
     outsider.register_model("nudged", "1")
 
@@ -62,8 +71,7 @@ def test_an_event_of_event_grid_makes_it_fast(rest: AirflowRest, emulator: Emula
 def test_a_job_of_an_experiment_starts_the_dag_when_it_completes(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
-    rest.wait_for_dags("watch_night")
-    wait_until_watching(emulator, "/jobs$")
+    wait_until_watching(emulator, rest, "watch_night", path="/jobs$")
 
     outsider.submit_job("night_1", experiment="night")
 
@@ -75,8 +83,7 @@ def test_a_job_of_an_experiment_starts_the_dag_when_it_completes(
 def test_a_version_in_a_registry_starts_the_dag_that_watches_it(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
-    rest.wait_for_dags("watch_shared")
-    wait_until_watching(emulator, "/registries/shared/models$")
+    wait_until_watching(emulator, rest, "watch_shared", path="/registries/shared/models$")
 
     outsider.share_model("shared", "common", "1")
 
@@ -88,8 +95,7 @@ def test_a_version_in_a_registry_starts_the_dag_that_watches_it(
 def test_the_example_promotes_what_is_better_than_what_is_in_production(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
-    rest.wait_for_dags("gate")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "gate")
     emulator.script_jobs([("Running", None)], name="^measured-")
     for version, (f1, better) in enumerate([(0.8, True), (0.7, False), (0.9, True)], start=1):
         outsider.submit_job(f"measured-{version}")
@@ -103,8 +109,7 @@ def test_the_example_promotes_what_is_better_than_what_is_in_production(
 
 
 def test_the_example_rolls_out_what_is_promoted(rest: AirflowRest, emulator: Emulator, outsider: Outsider) -> None:
-    rest.wait_for_dags("promote")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "promote")
     outsider.register_model("fraud", "100")
 
     outsider.register_model("fraud", "100", stage="production")
@@ -141,8 +146,7 @@ def test_a_paused_consumer_hears_of_it_when_it_goes_on(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
     """examples/two_consumers.py: the other one, which is not paused, heard of it at once."""
-    rest.wait_for_dags("serve_upsell", "audit_upsell")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "serve_upsell", "audit_upsell")
     rest.pause("audit_upsell")
     rest.parse("audit_upsell")  # by itself within [dag_processor] min_file_process_interval
 
@@ -161,8 +165,7 @@ def test_watchers_are_listed_and_asked_to_announce_again_at_the_command_line(
     airflow: StandaloneAirflow, rest: AirflowRest, emulator: Emulator, outsider: Outsider
 ) -> None:
     """That they do so is tested where no Airflow has to run."""
-    rest.wait_for_dags("watch_operated", "watch_night")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "watch_operated", "watch_night")
     outsider.register_model("operated", "1")
     rest.wait_for_run("watch_operated")
 
@@ -188,8 +191,7 @@ def test_what_watchers_do_is_in_airflows_statistics(
     rest: AirflowRest, emulator: Emulator, outsider: Outsider, statistics: Statistics
 ) -> None:
     """At the socket that Airflow's StatsD client sends to, from the triggerer."""
-    rest.wait_for_dags("watch_counted")
-    wait_until_watching(emulator)
+    wait_until_watching(emulator, rest, "watch_counted")
     statistics.clear()
 
     outsider.register_model("counted", "1")
