@@ -73,20 +73,19 @@ class WorkspaceClient:
         """Return what the paths of all requests begin with."""
         return self.connection.workspace.id
 
-    def _api_version(self, path: str) -> str:
-        """Return the api-version at which a path below the workspace is asked."""
-        return self.connection.api_version or api_version(path)
+    def _api_version(self, path: str, asked: str | None) -> str:
+        """Return the api-version of a path below the workspace: the connection's, else the caller's or the table's."""
+        own = None if path.startswith("/providers/") else self.connection.api_version  # those are other services
+        return own or asked or api_version(path)
 
     async def _send(
         self, method: str, path: str, *, params: dict[str, str] | None = None, json: Any = None, retry: bool = True
     ) -> Answer:
-        query = {"api-version": self._api_version(path), **(params or {})}
-        if self.connection.api_version and not path.startswith("/providers/"):  # which are other services
-            query["api-version"] = self.connection.api_version
+        params = params or {}
         return await self._transport.request(
             method,
             f"{await self._root()}{path}",
-            params=query,
+            params={**params, "api-version": self._api_version(path, params.get("api-version"))},
             json=json,
             retry=retry and self._retry,
             reader=self._reader,

@@ -92,10 +92,11 @@ class RegistryClient(WorkspaceClient):
             )
         return found
 
-    def _api_version(self, path: str) -> str:
+    def _api_version(self, path: str, asked: str | None) -> str:
         if path.removeprefix("/").split("/")[0] in _OF_WORKSPACES:
             _ = self.connection.workspace  # says that a workspace is needed
-        return "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
+        # Not the connection's, which is one of workspaces.
+        return asked or "2021-10-01-dataplanepreview"  # azure-ai-ml's own, and the only one recorded of a registry
 
     async def _root(self) -> str:
         if self._found is None:

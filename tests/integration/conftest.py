@@ -20,7 +20,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_azureml.datasets import Workspace
+from airflow_provider_azureml.datasets import Registry, Workspace
 from airflow_provider_azureml.emulator import Emulator
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.compute import AzureMachineLearningCreateComputeResourceOperator
@@ -355,3 +355,19 @@ def submit(ws: Workspace, azureml_emulator: Any) -> Callable[..., str]:
             return str(ml.jobs.create_or_update(job).name)
 
     return run
+
+
+@pytest.fixture
+def registry(ws: Any, azureml_emulator: Any) -> Registry:
+    """An empty registry, which the identity of the connection `azureml` may use."""
+    return Registry(azureml_emulator.create_registry())
+
+
+@pytest.fixture
+def prod(ws: Workspace, azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Another workspace, with the Airflow connection `prod` to it."""
+    name = azureml_emulator.create_workspace()
+    connection = json.loads(azureml_emulator.connection_json)
+    connection["extra"]["workspace_name"] = name
+    monkeypatch.setenv("AIRFLOW_CONN_PROD", json.dumps(connection))
+    return Workspace(ws.subscription_id, ws.resource_group, name)

@@ -197,6 +197,16 @@ def test_an_api_version_in_the_connection_is_that_of_all_that_this_provider_asks
     hosts()
 
 
+def test_an_api_version_in_the_connection_is_not_that_of_registries(connect, azureml_emulator, hosts):
+    """Registries answer at an api-version of their own, and workspaces at none of that name."""
+    registry = Registry(azureml_emulator.create_registry())
+    connect(azureml_emulator.client_id, azureml_emulator.client_secret, api_version="2023-04-01")
+    assert AzureMachineLearningHook("azureml", workspace=registry).find_version("model", "nobody") is None
+    calls = azureml_emulator.calls(path_contains=f"/registries/{registry.name}/models")
+    assert {call["api_version"] for call in calls} == {"2021-10-01-dataplanepreview"}
+    hosts()
+
+
 def test_the_check_command_finds_all_that_works(check, azureml_emulator, cloud, hosts, monkeypatch):  # noqa: F811
     found = azureml_emulator.connection_for()
     found["extra"]["cloud_environment"] = cloud

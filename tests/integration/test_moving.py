@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,6 @@ from airflow_provider_azureml.provider.operators.moving import AzureMachineLearn
 
 FRAUD = {"kind": "model", "asset_name": "fraud", "version": "1"}
 IMPORTS = [("done", "tags"), ("accepted", "nothing")]
-
-
-@pytest.fixture
-def registry(ws: Any, azureml_emulator: Any) -> Registry:
-    """An empty registry, which the identity of the connection `azureml` may use."""
-    return Registry(azureml_emulator.create_registry())
-
-
-@pytest.fixture
-def prod(ws: Workspace, azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Another workspace, with the Airflow connection `prod` to it."""
-    name = azureml_emulator.create_workspace()
-    connection = json.loads(azureml_emulator.connection_json)
-    connection["extra"]["workspace_name"] = name
-    monkeypatch.setenv("AIRFLOW_CONN_PROD", json.dumps(connection))
-    return Workspace(ws.subscription_id, ws.resource_group, name)
 
 
 @pytest.fixture

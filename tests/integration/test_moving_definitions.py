@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.datasets import Registry, Workspace
+from airflow_provider_azureml.datasets import Registry
 from airflow_provider_azureml.provider.errors import NotFoundError, SpecError
 from airflow_provider_azureml.provider.operators.component import (
     AzureMachineLearningLoadAndRegisterComponentOperator as RegisterComponent,
@@ -21,21 +21,6 @@ from airflow_provider_azureml.provider.operators.moving import AzureMachineLearn
 
 SKLEARN = {"kind": "environment", "asset_name": "sklearn", "version": "1"}
 TRAIN = {"kind": "component", "asset_name": "train", "version": "1"}
-
-
-@pytest.fixture
-def registry(ws: Any, azureml_emulator: Any) -> Registry:
-    return Registry(azureml_emulator.create_registry())
-
-
-@pytest.fixture
-def prod(ws: Workspace, azureml_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Another workspace, with the Airflow connection `prod` to it."""
-    name = azureml_emulator.create_workspace()
-    connection = json.loads(azureml_emulator.connection_json)
-    connection["extra"]["workspace_name"] = name
-    monkeypatch.setenv("AIRFLOW_CONN_PROD", json.dumps(connection))
-    return Workspace(ws.subscription_id, ws.resource_group, name)
 
 
 @pytest.fixture

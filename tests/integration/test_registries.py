@@ -31,12 +31,6 @@ from airflow_provider_azureml.sensors import AzureMachineLearningModelVersionSen
 NOUNS = [(RegisterModel, "model"), (CreateData, "data_asset")]
 
 
-@pytest.fixture
-def registry(ws: Any, azureml_emulator: Any) -> Registry:
-    """An empty registry, which the identity of the connection `azureml` may use."""
-    return Registry(azureml_emulator.create_registry())
-
-
 def content(folder: Any) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
