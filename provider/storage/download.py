@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +113,7 @@ class Download:
                 self._progress.count(blob.size, files=1, reused=True)
                 return
             parts = await self._at_target(_Parts, self._target.scratch(name), blob)
-            try:
-                await self._fetch_blocks(parts, blob)
-            finally:
-                parts.close()
+            await self._fetch_blocks(parts, blob)
             await self._at_target(parts.check)
             await self._at_target(self._target.finish, name, blob)
         finally:
@@ -195,6 +191,9 @@ class _Parts:
     """
     A large file that is put together at a scratch path, with a list of the blocks that are there beside it.
 
+    Nothing stays open between two blocks: a download that is ended does not wait for its threads, so there is no
+    moment at which it could close a file.
+
     :param path: the scratch path.
     :param blob: of which state of the blob; blocks of another are forgotten.
     """
@@ -209,19 +208,14 @@ class _Parts:
         if not self.there:
             path.write_bytes(b"")
             self._list.write_text(f"{head}\n")
-        self._file = os.open(path, os.O_RDWR)
-        self._log = self._list.open("a")
 
     def write(self, offset: int, data: bytes) -> None:
         """Write a block, and only then its line."""
-        os.pwrite(self._file, data, offset)
-        self._log.write(f"{offset}\n")
-        self._log.flush()
-
-    def close(self) -> None:
-        """Close the files; what is in them stays for the next try."""
-        os.close(self._file)
-        self._log.close()
+        with self._path.open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
+        with self._list.open("a") as there:
+            there.write(f"{offset}\n")
 
     def check(self) -> None:
         """See that all together are what storage keeps; what is not is forgotten."""

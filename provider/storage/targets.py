@@ -272,9 +272,10 @@ class Objects:
         """See :class:`Target`. Each object is there already."""
 
     def close(self) -> None:
-        """See :class:`Target`."""
+        """See :class:`Target`. A thread that still writes finds the folder gone, and adds nothing to it."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # somebody tidied up
+                shutil.rmtree(self._folder.rename(f"{self._folder}.gone"), ignore_errors=True)
 
 
 def _key(name: str) -> str:

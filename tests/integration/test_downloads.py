@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from airflow_provider_azureml.provider.operators.download import AzureMachineLea
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
 from airflow_provider_azureml.provider.operators.model import AzureMachineLearningRegisterModelOperator as RegisterModel
 from airflow_provider_azureml.provider.storage import download, flow, targets, upload
+from airflow_provider_azureml.provider.storage.container import Blob
 
 BLOCK = 64 * 1024
 
@@ -239,6 +241,15 @@ def test_bytes_that_are_not_what_storage_keeps_are_refused(ws, task, folder, sal
     with pytest.raises(TransientError, match="MD5 is not what storage keeps"):
         AzureMachineLearningHook("azureml").download(sales, tmp_path / "to")
     assert not (tmp_path / "to").exists()
+
+
+def test_no_file_stays_open_when_a_download_is_ended_while_its_threads_still_write(tmp_path):
+    blob = Blob(name="large.bin", size=2 * BLOCK, etag="1", md5=None, modified=datetime.now(UTC))
+    parts = download._Parts(tmp_path / "part", blob)
+    parts.write(0, b"x" * BLOCK)
+    opened = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
+    assert not [path for path in opened if path.startswith(str(tmp_path))]
+    assert download._Parts(tmp_path / "part", blob).there == {0}
 
 
 def test_on_kill_ends_a_download_within_seconds(ws, task, sales, tmp_path, azureml_emulator):
