@@ -125,10 +125,14 @@ def watch(
     )
 
 
+_QUOTED = r"[^ -~]|%(?=25|2C|3D|20|[0189A-F][0-9A-F]|7F)"
+"""What a filter's words are never shown as: not ASCII, which Airflow refuses on MySQL, or what reads as quoted."""
+
+
 def _condition(key: str, value: str) -> str:
     """Return a tag that is asked for, written so that no two filters read the same; plain ones are as they are."""
-    key = re.sub(r"[,=]|%(?=25|2C|3D|20)", lambda found: quote(found[0]), key)
-    value = re.sub(r",(?=.*=)|%(?=25|2C|3D|20)", lambda found: quote(found[0]), value, flags=re.DOTALL)
+    key = re.sub(rf"[,=]|{_QUOTED}", lambda found: quote(found[0]), key)
+    value = re.sub(rf",(?=.*=)|{_QUOTED}", lambda found: quote(found[0]), value, flags=re.DOTALL)
     return f"{key}={re.sub(r' for (?=[A-Za-z0-9_.-]+$)', '%20for ', value)}"
 
 

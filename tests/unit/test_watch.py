@@ -48,7 +48,7 @@ def test_filters_make_identities_and_tuning_does_not():
     assert len(set(every)) == len({name for name, _ in every}) == len({uri for _, uri in every}) == 5
 
 
-_parts = st.sampled_from(["a", "b", "=", ",", " ", "%", "2C", "%3D", " for ", "d", "\n"])
+_parts = st.sampled_from(["a", "b", "=", ",", " ", "%", "2C", "%3D", " for ", "d", "\n", "ö", "%C3%B6", "C3", "%0A"])
 _words = st.lists(_parts, max_size=5).map("".join)
 _filters = st.tuples(st.dictionaries(_words.filter(str.strip), _words, max_size=3), st.sampled_from([None, "d", "a"]))
 
@@ -65,11 +65,24 @@ def test_two_filters_never_share_an_identity(one, other):
 
 @pytest.mark.parametrize(
     ("value", "label"),
-    [("x, y", "a=x, y"), ("b=c", "a=b=c"), ("50%", "a=50%"), ("for all", "a=for all"), ("1, b=2", "a=1%2C b=2")],
+    [
+        ("x, y", "a=x, y"),
+        ("b=c", "a=b=c"),
+        ("50%", "a=50%"),
+        ("50% of", "a=50% of"),
+        ("for all", "a=for all"),
+        ("1, b=2", "a=1%2C b=2"),
+        ("größe", "a=gr%C3%B6%C3%9Fe"),
+    ],
 )
 def test_an_identity_changes_only_where_it_has_to(value, label):
     watched = watch(MODEL, conn_id="c", tags={"a": value})
     assert watched.name == f"{MODEL.name} (watched: {label})"
+
+
+def test_an_airflow_on_mysql_takes_every_filter(monkeypatch):
+    monkeypatch.setattr("airflow.sdk.definitions.asset.SQL_ALCHEMY_CONN", "mysql+mysqldb://...")
+    watch(MODEL, conn_id="c", tags={"größe": "本番"})
 
 
 def test_the_final_states_of_an_experiments_jobs_are_part_of_its_identity():
