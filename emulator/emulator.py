@@ -467,7 +467,7 @@ class Emulator:
         return found
 
     def wait_for_call(
-        self, method: str | None = None, path: str | None = None, *, count: int = 1, timeout: float = 10.0, **match: Any
+        self, method: str | None = None, path: str | None = None, *, count: int = 1, timeout: float = 30.0, **match: Any
     ) -> list[dict[str, Any]]:
         """Wait until `count` such calls were answered, counted from the last `clear_calls()` or `after=number`."""
         after = match.pop("after", 0)

@@ -31,7 +31,7 @@ def shown(caplog: pytest.LogCaptureFixture) -> Any:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.05)
 

@@ -123,7 +123,7 @@ async def test_an_archived_job_is_heard_of_though_no_list_mentions_it(workspace,
     tasks = {name: asyncio.create_task(fire(JobTrigger(job_name=name, **COMMON))) for name in names}
     await asyncio.to_thread(azureml_emulator.wait_for_call, "GET", "/jobs$", count=2)
     await asyncio.to_thread(azureml_emulator.job("job-7").complete)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         assert (await tasks["job-7"])["found"]["name"] == "job-7"
     for task in tasks.values():
         task.cancel()

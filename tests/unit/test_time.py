@@ -75,7 +75,7 @@ async def test_a_deadline_outlives_the_restart_of_a_triggerer(monkeypatch):
         stored = json.dumps(trigger.serialize())
         clock.tick(timedelta(hours=2))
         path, fields = json.loads(stored)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             events = [event.payload async for event in locate(path)(**fields).run()]
     assert events[0]["error"] == "WaitTimeoutError"
     assert "job 'j' to complete" in events[0]["message"]

@@ -109,7 +109,7 @@ class Together:
         """
         self._polls += 1
         await first.hear(self.beat())
-        await asyncio.wait_for(self._found.wait(), 5)
+        await asyncio.wait_for(self._found.wait(), 30)
         self._found.clear()
         told: list[list[str]] = [[] for _ in range(1 + len(others))]
         found = self.desk.collect()
@@ -250,7 +250,7 @@ async def test_a_desk_that_is_ended_just_as_it_is_asked_for_something_ends() -> 
     await asyncio.sleep(0.1)  # it waits
     desk.use(None)
     serving.cancel()
-    done, _ = await asyncio.wait([serving], timeout=5)
+    done, _ = await asyncio.wait([serving], timeout=30)
     assert done
 
 
@@ -261,5 +261,5 @@ async def test_a_poll_that_is_ended_just_as_it_is_nudged_ends() -> None:
     await asyncio.sleep(0.3)  # it waits
     poll._wake.set()
     resting.cancel()
-    await asyncio.wait([resting], timeout=5)
+    await asyncio.wait([resting], timeout=30)
     assert resting.cancelled()

@@ -196,7 +196,7 @@ class World:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         own = self.caller if ".inference.ml.azure.com" in url else self.person
         authorization = {"Authorization": f"Bearer {token or own}", **named}
-        return self.session.request(method, url, json=body, headers=authorization, timeout=10)
+        return self.session.request(method, url, json=body, headers=authorization, timeout=60)
 
     def put(self, path: str, **properties: Any) -> requests.Response:
         return self.call("PUT", path, {"properties": properties})

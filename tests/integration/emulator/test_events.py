@@ -23,7 +23,7 @@ class Queue:
     async def take(self, count: int) -> list[str]:
         """Receive so many messages."""
         messages: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(messages) < count:
                 async for message in self.client.receive_messages():
                     messages.append(message.content)

@@ -43,7 +43,7 @@ def call(emulator: Emulator, method: str, path: str, body: Any = None) -> Any:
             headers={"Authorization": f"Bearer {emulator.token()}"},
             proxies={"https": environment["HTTPS_PROXY"]},
             verify=environment["REQUESTS_CA_BUNDLE"],
-            timeout=10,
+            timeout=60,
         )
 
 
@@ -124,7 +124,7 @@ def test_while_it_is_down_the_proxy_says_so(emulator: Emulator) -> None:
             headers={"Authorization": f"Bearer {token}"},
             proxies={"https": emulator.environment["HTTPS_PROXY"]},
             verify=emulator.environment["REQUESTS_CA_BUNDLE"],
-            timeout=10,
+            timeout=60,
         )
 
 
@@ -132,7 +132,7 @@ def test_unknown_hosts_are_refused(emulator: Emulator) -> None:
     import requests
 
     with pytest.raises(requests.exceptions.ProxyError, match="403"):
-        requests.get("https://example.org/", proxies={"https": emulator.environment["HTTPS_PROXY"]}, timeout=10)
+        requests.get("https://example.org/", proxies={"https": emulator.environment["HTTPS_PROXY"]}, timeout=60)
 
 
 def test_a_folder_keeps_everything_from_one_run_to_the_next(tmp_path: Path) -> None:

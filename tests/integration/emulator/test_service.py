@@ -181,7 +181,7 @@ def test_a_call_without_an_api_version_or_with_an_unknown_one_is_refused(
 
     headers = {"Authorization": f"Bearer {azureml_emulator.token()}"}
     url = f"https://management.azure.com{workspace_id}/models{query}"
-    answer = requests.get(url, headers=headers, timeout=10)
+    answer = requests.get(url, headers=headers, timeout=60)
 
     code = "NoRegisteredProviderFound" if query else "MissingApiVersionParameter"
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
