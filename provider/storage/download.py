@@ -58,6 +58,7 @@ class Download:
             self._progress = Progress("Downloading", len(files), size, self._log)
             self._log.info("Downloading %s from %s.", amount(len(files), size), self._path)
             async with self._threads:
+                self._threads.at_end(self._target.close)  # a thread may be making what is to be closed
                 try:
                     await self._at_target(self._target.begin, f"{self._container} {self._path}", files)
                     async with asyncio.TaskGroup() as group:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -49,11 +51,15 @@ class Threads:
     Threads for what blocks: files, and object stores through fsspec.
 
     Unlike those of ``asyncio.to_thread``, nobody waits for them at the end: a task that is ended must not hang for a
-    read that takes long.
+    read that takes long. So what a thread may just be opening or using is closed by :meth:`at_end`.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="azureml-transfer")
+        self._lock = threading.Lock()
+        self._working = 0
+        self._ended = False
+        self._closing = ExitStack()
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,7 +68,31 @@ class Threads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._ended, idle = True, not self._working
+        if idle:
+            self._closing.close()
+
+    def at_end(self, close: Callable[[], Any]) -> None:
+        """Call a function at the end, once no thread works any more."""
+        self._closing.callback(close)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._work, function, *arguments)
+
+    def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with self._lock:
+            if self._ended:
+                return None  # nobody waits for it
+            self._working += 1
+        try:
+            return function(*arguments)
+        finally:
+            if self._is_last():
+                self._closing.close()
+
+    def _is_last(self) -> bool:
+        with self._lock:
+            self._working -= 1
+            return self._ended and not self._working

@@ -158,15 +158,15 @@ def _walk(root: str, *, ignores: bool = True) -> Iterator[SourceFile]:
     """Yield the files of a folder, links followed, without stepping into ignored folders or round a circle of links."""
     names = _IGNORE_FILES if ignores else ()
     ignored = _ignored(next((text for name in names if (text := _text_of(f"{root}/{name}")) is not None), ""))
-    waiting, seen = [""], set[tuple[int, int]]()
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
-        below = waiting.pop()
+        below, parents = waiting.pop()
         current = f"{root}/{below}" if below else root
         try:
             here = os.stat(current)  # noqa: PTH116 - Path costs more than the system call, a hundred thousand times
-            if (here.st_dev, here.st_ino) in seen:
+            if (here.st_dev, here.st_ino) in parents:
                 continue
-            seen.add((here.st_dev, here.st_ino))
+            parents |= {(here.st_dev, here.st_ino)}
             with os.scandir(current) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
@@ -177,7 +177,7 @@ def _walk(root: str, *, ignores: bool = True) -> Iterator[SourceFile]:
             try:
                 if entry.is_dir():
                     if not ignored(f"{name}/"):
-                        folders.append(name)
+                        folders.append((name, parents))
                 elif not ignored(name):
                     yield _local_file(entry.path, name, entry.stat())
             except OSError as error:

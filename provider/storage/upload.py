@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from contextlib import ExitStack
+from contextlib import closing
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from ..errors import AzureMachineLearningError, SpecError, TransientError
 from .container import first
@@ -115,23 +115,24 @@ class Upload:
     async def _send_blocks(self, file: SourceFile) -> None:
         from azure.storage.blob import BlobBlock, ContentSettings
 
-        name, whole, ids = self._name(file), hashlib.md5(usedforsecurity=False), list[str]()
+        name, reader, step = self._name(file), _Reader(file), block_size(file.size)
         kept = await self._blocks_there(name)
-        with ExitStack() as stack:
-            stream: IO[bytes] = stack.enter_context(await self._threads.run(_open, file))
+        ids = [""] * -(-file.size // step)
+        try:
             async with asyncio.TaskGroup() as group:
-                for offset in range(0, file.size, block_size(file.size)):
-                    size = min(block_size(file.size), file.size - offset)
+                for number in range(len(ids)):
+                    size = min(step, file.size - number * step)
                     await self._budget.take(size)
                     try:
-                        data, digest = await self._threads.run(_read_block, file, stream, size, whole)
+                        data = await self._threads.run(reader.read, size)
                     except BaseException:
                         self._budget.give(size)
                         raise
-                    ids.append(f"{len(ids):08d}{digest.hex()}")
-                    group.create_task(self._send_block(name, ids[-1], data, digest, there=kept.get(ids[-1]) == size))
-            await self._threads.run(_check_end, file, stream)
-        digest = whole.digest()
+                    group.create_task(self._send_block(name, number, data, ids, kept))
+            digest = await self._threads.run(reader.end)
+        except BaseException:
+            self._threads.at_end(reader.close)
+            raise
         blob = (await self._container.client()).get_blob_client(name)
         blocks = [BlobBlock(block_id) for block_id in ids]
         await blob.commit_block_list(blocks, content_settings=ContentSettings(content_md5=bytearray(digest)))
@@ -148,12 +149,16 @@ class Upload:
             return {}
         return {str(block.id): block.size for block in blocks}
 
-    async def _send_block(self, name: str, block_id: str, data: bytes, digest: bytes, *, there: bool) -> None:
+    async def _send_block(self, name: str, number: int, data: bytes, ids: list[str], kept: dict[str, int]) -> None:
+        """Send a block, and note its id, which has its MD5: so a later upload knows it again."""
         try:
+            digest = await self._threads.run(_md5, data)  # while another thread reads on
+            ids[number] = f"{number:08d}{digest.hex()}"
+            there = kept.get(ids[number]) == len(data)
             if not there:
                 blob = (await self._container.client()).get_blob_client(name)
                 await blob.stage_block(
-                    block_id, BytesIO(data), length=len(data), headers={"Content-MD5": _base64(digest)}
+                    ids[number], BytesIO(data), length=len(data), headers={"Content-MD5": _base64(digest)}
                 )
         finally:
             self._budget.give(len(data))
@@ -179,20 +184,45 @@ def _open(file: SourceFile) -> IO[bytes]:
         raise TransientError(f"{file} could not be read: {type(error).__name__}: {str(error).rstrip('.')}.") from error
 
 
+class _Reader:
+    """
+    A file that is read piece by piece, in threads.
+
+    It is opened by the first read, so that there is something to close whatever happens meanwhile.
+    """
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file, self._whole = file, hashlib.md5(usedforsecurity=False)
+        self._stream: IO[bytes] | None = None
+
+    def read(self, size: int) -> bytes:
+        """Return the next so many bytes."""
+        if self._stream is None:
+            self._stream = _open(self._file)
+        data = _read(self._file, self._stream, size)
+        self._whole.update(data)
+        if len(data) < size:
+            raise self._file.changed()
+        return data
+
+    def end(self) -> bytes:
+        """See that the file ends here and is as it was listed; return its MD5."""
+        self.read(0)  # opens one that is empty
+        assert self._stream is not None
+        _check_end(self._file, self._stream)
+        self.close()
+        return self._whole.digest()
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._stream is not None:
+            self._stream.close()
+
+
 def _read_whole(file: SourceFile) -> tuple[bytes, bytes]:
-    with _open(file) as stream:
-        data, digest = _read_block(file, stream, file.size, hashlib.md5(usedforsecurity=False))
-        _check_end(file, stream)
-    return data, digest
-
-
-def _read_block(file: SourceFile, stream: IO[bytes], size: int, whole: Any) -> tuple[bytes, bytes]:
-    """Read so many bytes, add them to the file's MD5, and return them with their own."""
-    data = _read(file, stream, size)
-    whole.update(data)
-    if len(data) < size:
-        raise file.changed()
-    return data, hashlib.md5(data, usedforsecurity=False).digest()
+    with closing(_Reader(file)) as reader:
+        data = reader.read(file.size)
+        return data, reader.end()
 
 
 def _read(file: SourceFile, stream: IO[bytes], size: int) -> bytes:
@@ -222,12 +252,10 @@ def digest_of(file: SourceFile) -> bytes:
 
     :raises SpecError: it cannot be read, or changed while it was read.
     """
-    whole = hashlib.md5(usedforsecurity=False)
-    with _open(file) as stream:
+    with closing(_Reader(file)) as reader:
         for offset in range(0, file.size, BLOCK):
-            _read_block(file, stream, min(BLOCK, file.size - offset), whole)
-        _check_end(file, stream)
-    return whole.digest()
+            reader.read(min(BLOCK, file.size - offset))
+        return reader.end()
 
 
 async def checksum(source: Source) -> str:
@@ -255,6 +283,10 @@ def content_checksum(source: Source, digests: Mapping[str, bytes]) -> str:
     for file in sorted(source.files, key=lambda file: file.name):
         whole.update(f"{file.name}\0{digests[file.name].hex()}\n".encode())
     return f"sha256:{whole.hexdigest()}"
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def _base64(digest: bytes) -> str:

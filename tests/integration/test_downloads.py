@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_azureml.datasets import AssetVersion
 from airflow_provider_azureml.provider.errors import NotFoundError, SpecError, TransientError
 from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
+from airflow_provider_azureml.provider.interruptible import Interruptible
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.download import AzureMachineLearningDownloadOperator as Download
 from airflow_provider_azureml.provider.operators.job import AzureMachineLearningCreateJobOperator as CreateJob
@@ -250,6 +252,35 @@ def test_no_file_stays_open_when_a_download_is_ended_while_its_threads_still_wri
     opened = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
     assert not [path for path in opened if path.startswith(str(tmp_path))]
     assert download._Parts(tmp_path / "part", blob).there == {0}
+
+
+@pytest.mark.parametrize("kind", ["folder", "object store"])
+def test_what_a_thread_makes_while_a_download_is_ended_is_not_left_behind(ws, sales, tmp_path, monkeypatch, kind):
+    """The lock of a folder, or the scratch folder of an object store."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    to = tmp_path / "to"
+    target = targets.Folder(to) if kind == "folder" else targets.Objects(ObjectStoragePath(f"file://{to}"))
+    begin, met, on = target.begin, threading.Event(), threading.Event()
+
+    def slow(source: str, files: dict[str, Blob]) -> Any:
+        met.set()
+        on.wait(20)
+        return begin(source, files)
+
+    monkeypatch.setattr(target, "begin", slow)
+    hook = AzureMachineLearningHook("azureml")
+    running = Interruptible()
+    threading.Thread(target=lambda: (met.wait(20), running.cancel())).start()
+    with pytest.raises(AirflowException, match="The task was ended"):
+        running.run(hook.adownload(sales, target, hook.get_workspace_connection()))
+    on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("azureml-transfer"):
+            thread.join(20)
+    opened = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
+    assert not [path for path in opened if path.startswith(str(tmp_path))]
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_on_kill_ends_a_download_within_seconds(ws, task, sales, tmp_path, azureml_emulator):

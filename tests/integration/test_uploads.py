@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import threading
@@ -246,6 +247,63 @@ def test_a_read_that_hangs_does_not_keep_a_task_from_ending(ws, task, folder, az
         upload._open = real
         hanging.set()
     assert time.monotonic() - began < 8
+
+
+def end_transfers() -> None:
+    """Wait until no thread of a transfer works any more."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("azureml-transfer"):
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("where", ["_open", "_read"])
+def test_a_large_file_that_hangs_neither_keeps_a_task_from_ending_nor_stays_open(
+    ws, task, folder, monkeypatch, blobs, small_blocks, where
+):
+    """A network disk, say, that hangs as it opens the file, or as it reads."""
+    (folder / "large.bin").write_bytes(os.urandom(3 * small_blocks))
+    hanging, met = threading.Event(), threading.Event()
+    streams: list[Any] = []
+    opening = upload._open
+
+    class Hanging(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            if where == "_read":
+                met.set()
+                hanging.wait(30)
+            return super().readinto(buffer)
+
+    def hang(file: Any) -> Any:
+        if not file.path.endswith("large.bin"):
+            return opening(file)
+        streams.append(io.BufferedReader(Hanging(file.path)))
+        if where == "_open":
+            met.set()
+            hanging.wait(30)
+        return streams[-1]
+
+    monkeypatch.setattr(upload, "_open", hang)
+    runner = task(CreateData, data_asset={"name": "s", "path": str(folder)})
+    threading.Thread(target=lambda: (met.wait(20), runner.operator.on_kill())).start()
+    tidying: list[str] = []
+    delete_all = Container.delete_all
+
+    async def tidy(self: Any, prefix: str) -> None:
+        tidying.append(prefix)
+        await delete_all(self, prefix)
+
+    monkeypatch.setattr(Container, "delete_all", tidy)
+    try:
+        with pytest.raises(AirflowException, match="The task was ended"):
+            runner.run()
+        assert tidying, "what was uploaded is removed while the thread still hangs"
+        assert not hanging.is_set()
+    finally:
+        hanging.set()
+    end_transfers()
+    assert [stream.closed for stream in streams] == [True]
+    assert blobs() == {}
 
 
 class TestCredentials:

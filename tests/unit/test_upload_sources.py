@@ -66,6 +66,15 @@ def test_links_are_followed_but_not_in_circles(folder):
     assert not [name for name in names(folder) if name.startswith("again/")]
 
 
+def test_a_folder_that_two_links_lead_to_is_there_under_each_name(folder):
+    """Passed over in silence, half of what a user sees in the folder would be missing."""
+    (folder / "latest").symlink_to(folder / "data")
+    (folder / "data" / "back").symlink_to(folder)
+    found = names(folder)
+    assert {"data/b.csv", "data/raw/c.csv", "latest/b.csv", "latest/raw/c.csv"} <= set(found)
+    assert not [name for name in found if "back" in name]
+
+
 def test_a_relative_path_starts_at_the_folder_that_is_given(folder):
     assert names("source/a.txt", folder.parent) == ["a.txt"]
 
