@@ -66,6 +66,12 @@ def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, defe
     assert azureml_emulator.unknown_routes == []
 
 
+def test_without_waiting_the_task_ends_when_its_job_has_started(invoke, azureml_emulator, jobs):
+    azureml_emulator.script_jobs([("Running", 3600.0), "Completed"])
+    job = invoke(waiting=False).run()
+    assert [(made["name"], made["properties"]["status"]) for made in jobs()] == [(job["name"], "Running")]
+
+
 def test_a_retry_finds_the_job_and_a_cleared_task_starts_another(invoke, azureml_emulator, jobs):
     azureml_emulator.script_jobs(["Completed"])
     runner = invoke()

@@ -79,6 +79,11 @@ def test_a_wrong_field_is_a_clear_error_without_the_secret(broken, words):
     assert SECRET not in str(caught.value)
 
 
+def test_making_a_hook_looks_nothing_up(monkeypatch):
+    monkeypatch.setattr(AzureMachineLearningHook, "get_connection", lambda *_: pytest.fail("it was looked up"))
+    AzureMachineLearningHook("not there")
+
+
 def test_the_text_form_holds_no_secret():
     assert SECRET not in repr(WorkspaceConnection.from_airflow(connection()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import subprocess
@@ -77,6 +78,18 @@ def test_pyproject_names_exactly_the_packages_that_there_are():
     expected = {PACKAGE} | {".".join([PACKAGE, *folder.relative_to(ROOT).parts]) for folder in folders}
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
     assert {path.parent for path in modules(*SHIPPED)} == folders, "a folder with modules but no __init__.py"
+
+
+def test_what_an_asset_is_needs_of_airflow_its_task_sdk_alone():
+    trees = [ast.parse(path.read_text()) for path in modules("datasets")]
+    named = [node.module for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    named += [
+        one.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names
+    ]
+    assert {name for name in named if name and name.split(".")[0] == "airflow"} == {
+        "airflow.sdk",
+        "airflow.providers.common.compat.openlineage.facet",  # in the function that OpenLineage calls
+    }
 
 
 def test_bare_datasets_or_sensors_cannot_be_imported():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from pydoc import locate
 
 import pytest
 
@@ -160,6 +164,7 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "docs/concepts.md": {
+        "Naming it asks Azure nothing": ("test_what_dag_files_and_the_triggerer_import_loads_no_azure_package",),
         "in the order in which AzureML made them, each version once": (
             "test_versions_come_oldest_first_however_airflow_orders_events",
             "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
@@ -182,6 +187,10 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "docs/how-to/logs.md": {
+        "nothing, and asks for nothing": ("test_without_logs_nothing_but_the_waits_is_asked",),
+        "where it names them only at the end, the whole log is shown then": (
+            "test_lines_are_shown_while_the_job_runs_and_the_rest_when_it_has_ended",
+        ),
         "while the job writes it, from the worker and from the triggerer alike": (
             "test_lines_are_shown_while_the_job_runs_and_the_rest_when_it_has_ended",
         ),
@@ -257,6 +266,9 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         "sends it a request before it has traffic": ("test_a_file_is_sent_to_a_deployment_without_traffic",),
     },
     "docs/how-to/event-queue.md": {
+        "it polls at once when something has happened": (
+            "test_a_message_in_the_event_queue_makes_a_watcher_look_that_polls_each_quarter_of_an_hour",
+        ),
         "one that is lost, late, repeated or wrong costs latency, never a version": (
             "test_a_queue_that_is_not_there_costs_latency_and_no_more",
             "test_what_is_no_event_goes_to_the_poison_queue_and_the_rest_works_on",
@@ -288,6 +300,13 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         "cost one list together": ("test_watchers_with_tags_share_a_call_for_each_model",),
     },
     "docs/how-to/scale.md": {
+        "So a list that lags delays an event by its lag at most": (
+            "test_a_list_that_lags_delays_by_its_lag_at_most",
+            "test_a_list_that_never_changes_is_distrusted_until_all_is_read_one_by_one",
+        ),
+        "At most 500 pages of a list are read in a round": (
+            "test_of_a_list_without_end_500_pages_are_read_in_a_round",
+        ),
         "a wait that asks for what another asks costs nothing": ("test_waits_for_the_same_thing_cost_one_read",),
         "a refusal (429) quietens all of its readers": ("test_a_429_for_one_reader_quietens_all",),
         "every event rests on a read of the thing itself": (
@@ -296,6 +315,7 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         "loads no Azure package": ("test_what_dag_files_and_the_triggerer_import_loads_no_azure_package",),
     },
     "docs/how-to/sign-in.md": {
+        "the machine's identity, and nothing else": ("test_a_secret_in_the_environment_does_not_win_silently",),
         "With `managed_identity` an `AZURE_CLIENT_SECRET` that happens to be set on a worker does not win": (
             "test_a_secret_in_the_environment_does_not_win_silently",
         ),
@@ -320,6 +340,12 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "docs/emulator.md": {
+        "gives each test a clean workspace in one emulator for the whole session": (
+            "test_each_test_gets_a_clean_workspace",
+        ),
+        "all that Azure may do to you at once": ("test_the_unkind_mode_is_what_the_page_lists",),
+        "turn on, all at once, what the real service does or may do": ("test_the_unkind_mode_is_what_the_page_lists",),
+        "250 reads at once and 25 more a second": ("test_a_full_bucket_lets_a_burst_out_at_once_and_then_25_a_second",),
         "nothing is left running, not even when the command itself is killed": (
             "test_nothing_outlives_a_program_that_is_killed",
         ),
@@ -334,11 +360,327 @@ PROMISES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "SECURITY.md": {
+        "names and the connection's id, never a secret": (
+            "test_airflows_database_holds_no_secret_while_a_sensor_is_deferred",
+        ),
         "runs the examples at DEBUG and looks for each of these secrets": (
             "test_no_secret_is_in_logs_database_xcom_rendered_templates_or_the_list_of_processes_also_at_debug",
         ),
     },
+    "docs/how-to/data-aware-scheduling.md": {
+        "or it is in Azure already (`azureml://datastores/...`, `https://...`), and nothing is uploaded": (
+            "test_what_is_in_azure_already_is_registered_where_it_is",
+        ),
+    },
+    "docs/migration.md": {
+        "nothing is, unless `AZUREML_GIT_*` says it": (
+            "test_nothing_of_git_is_told_and_nothing_is_printed",
+            "test_git_is_told_where_the_environment_says_so",
+        ),
+    },
+    "docs/reference/operators.md": {
+        "share an online endpoint's traffic, at once or step by step": (
+            "test_from_and_to_no_traffic_it_goes_at_once",
+            "test_gradually_it_moves_step_by_step",
+        ),
+    },
+    "docs/architecture.md": {
+        "of Airflow it imports `airflow.sdk` at most": ("test_what_an_asset_is_needs_of_airflow_its_task_sdk_alone",),
+        "The product never imports it, and it imports nothing of the product": (
+            "test_a_room_imports_only_from_itself_and_from_rooms_below",
+        ),
+        "never up and never in a circle": (
+            "test_a_room_imports_only_from_itself_and_from_rooms_below",
+            "test_no_modules_import_each_other_in_a_circle",
+        ),
+        "each once for all who ask": ("test_watchers_with_tags_share_a_call_for_each_model",),
+        "it is never taken for the truth": ("test_what_is_no_event_goes_to_the_poison_queue_and_the_rest_works_on",),
+        "each version once, oldest first": (
+            "test_versions_come_oldest_first_however_airflow_orders_events",
+            "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
+        ),
+    },
+    "CHANGELOG.md": {
+        "Nothing is lost when lists lag behind": (
+            "test_lists_that_lag_behind_lose_nothing",
+            "test_a_triggerer_that_restarts_during_a_bad_deployment_does_not_begin_anew",
+            "test_a_crash_repeats_nothing_that_is_stored_and_a_pause_what_nobody_may_have_heard",
+        ),
+        "One result for one task run, also when a worker or triggerer dies or an answer is lost": (
+            "test_sigkill_after_any_call_acts_once",
+            "test_a_lost_answer_does_not_make_two",
+            "test_the_triggerer_can_be_killed_and_replaced",
+        ),
+        "moves traffic at once or step by step": (
+            "test_from_and_to_no_traffic_it_goes_at_once",
+            "test_gradually_it_moves_step_by_step",
+        ),
+        "`execution_timeout` holds for a whole try, deferred or not": (
+            "test_execution_timeout_holds_over_a_deferral",
+            "test_the_execution_timeout_holds_in_the_triggerer_too",
+        ),
+        "Whole or not at all: what cannot be read is named before anything is sent": (
+            "test_a_folder_with_something_unreadable_reaches_no_storage",
+            "test_what_is_damaged_on_the_way_is_not_registered",
+            "test_what_storage_holds_otherwise_than_it_was_sent_is_not_registered",
+            "test_a_retry_sends_only_what_is_missing",
+            "test_a_failed_upload_with_no_retry_to_come_leaves_nothing_behind",
+            "test_on_kill_ends_an_upload_within_seconds",
+        ),
+        "Errors that another try cannot mend end a task at once, whatever its `retries`": (
+            "test_an_error_that_a_retry_cannot_mend_ends_the_task",
+            "test_a_policy_of_the_tasks_or_of_the_dags_own_replaces_it",
+        ),
+    },
 }
+
+
+DOCSTRINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "datasets/events.py": {
+        "oldest first and each one once": (
+            "test_versions_come_oldest_first_however_airflow_orders_events",
+            "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
+        ),
+        "Events that say nothing of AzureML versions are passed over": (
+            "test_events_that_say_nothing_of_versions_are_passed_over",
+        ),
+    },
+    "datasets/workspace.py": {
+        "whose collection has this name in any case": ("test_case_does_not_matter_to_azure_nor_to_a_workspace",),
+        "name, URI and group always agree": (
+            "test_an_asset_is_named_for_people_and_has_azuremls_own_long_id_as_uri",
+            "test_hook_lineage_makes_the_same_asset",
+        ),
+    },
+    "provider/hook.py": {
+        "Making one looks nothing up": ("test_making_a_hook_looks_nothing_up",),
+        "or whatever else ends the task, ends it too, at once": (
+            "test_a_task_that_runs_out_of_time_ends_what_it_asks",
+            "test_on_kill_ends_a_download_within_seconds",
+        ),
+    },
+    "provider/operators/batch.py": {
+        "otherwise the task succeeds once it has started": (
+            "test_without_waiting_the_task_ends_when_its_job_has_started",
+        ),
+        "how many seconds one try waits for the job at most": ("test_a_job_that_takes_too_long_is_canceled",),
+    },
+    "provider/operators/compute.py": {
+        "A compute that exists is used, once its settings are compared": (
+            "test_with_the_same_settings_it_is_used",
+            "test_with_other_settings_it_is_used_with_a_warning",
+        ),
+    },
+    "provider/operators/endpoint.py": {
+        "An endpoint that exists is used, once its settings are compared": (
+            "test_with_the_same_settings_it_is_used",
+            "test_with_other_settings_it_is_used_with_a_warning_or_an_error",
+        ),
+        "it is deleted and made anew": (
+            "test_the_tasks_own_is_deleted_and_made_anew",
+            "test_somebody_elses_is_left_alone",
+        ),
+    },
+    "provider/operators/job.py": {
+        "Cancel the job that this task run submitted, once": (
+            "test_the_worker_cancels_our_job_once_also_from_a_signal_handler",
+        ),
+        "otherwise the task succeeds once it is submitted": (
+            "test_without_waiting_the_task_ends_when_the_job_is_submitted",
+        ),
+        "One request a job and ``poll_interval`` at most; 4 MiB of a job at most": (
+            "test_a_thousand_logs_cost_one_request_a_job_and_interval_at_most_and_delay_no_wait",
+            "test_more_than_the_limit_is_not_shown_and_there_is_a_link",
+        ),
+        "how many seconds one try waits for the job at most": ("test_a_job_that_takes_too_long_is_canceled",),
+    },
+    "provider/operators/moving.py": {
+        "One that is known to be the copy of another version fails the task in any case": (
+            "test_what_exists_is_reused_only_if_it_may_be_the_copy",
+        ),
+    },
+    "provider/operators/schedule.py": {
+        "Each run of the task replaces it once": ("test_a_cleared_task_replaces_it_and_a_retry_does_not",),
+        "Let an AzureML schedule submit its job now, once for one task run": (
+            "test_it_submits_the_job",
+            "test_a_lost_answer_is_no_second_job",
+        ),
+    },
+    "provider/operators/traffic.py": {
+        "at once or gradually": ("test_from_and_to_no_traffic_it_goes_at_once", "test_gradually_it_moves_step_by_step"),
+        "None: all at once": ("test_it_is_shared_and_what_else_the_endpoint_has_stays",),
+        "An endpoint without traffic gets all of it at once too": ("test_from_and_to_no_traffic_it_goes_at_once",),
+    },
+    "provider/triggers/watch_experiment.py": {
+        "Announces each job of an experiment once": ("test_jobs_of_an_experiment_are_announced_when_they_end",),
+    },
+    "provider/triggers/watch_version.py": {
+        "once, when it first matches": (
+            "test_each_new_version_is_announced_once_whoever_made_it",
+            "test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them",
+        ),
+    },
+    "sensors/job.py": {
+        "The task only watches: ending it never cancels the job": ("test_watching_never_cancels",),
+        "One request a job and ``poke_interval`` at most when deferred": (
+            "test_a_thousand_logs_cost_one_request_a_job_and_interval_at_most_and_delay_no_wait",
+        ),
+    },
+    "sensors/watchers.py": {
+        "Each version is announced once, when it first matches": (
+            "test_each_new_version_is_announced_once_whoever_made_it",
+            "test_every_version_is_told_exactly_once_in_whatever_order_lists_show_them",
+        ),
+        "The triggerer polls once per workspace, kind, interval and queue": (
+            "test_five_hundred_watched_models_cost_the_polls_of_one",
+        ),
+        "a message makes the next poll happen at once": (
+            "test_a_message_in_the_event_queue_makes_a_watcher_look_that_polls_each_quarter_of_an_hour",
+        ),
+    },
+    "emulator/emulator.py": {
+        "Stop everything; without `persist` nothing is left": ("test_nothing_is_left_after_stop",),
+        "End the service at once, as a crash does": ("test_a_crash_keeps_the_state",),
+        "may do nothing else": ("test_a_grant_covers_what_is_below_its_scope_and_nothing_else",),
+    },
+    "provider/operators/base_waiting.py": {
+        "``execution_timeout`` holds for a whole try, deferred or not": (
+            "test_execution_timeout_holds_over_a_deferral",
+            "test_the_execution_timeout_holds_in_the_triggerer_too",
+        ),
+        "how many seconds one try waits at most": ("test_azure_goes_on_when_the_task_has_waited_long_enough",),
+    },
+    "provider/operators/base_resource.py": {
+        "once its settings are compared with the ones asked for": (
+            "test_with_the_same_settings_it_is_used",
+            "test_with_other_settings_it_is_updated_where_that_is_wanted",
+        ),
+        "each run of the task once": (
+            "test_a_cleared_task_updates_the_deployment_and_a_retry_does_not",
+            "test_a_cleared_task_replaces_it_and_a_retry_does_not",
+        ),
+    },
+    "provider/triggers/base.py": {
+        "then fires once": ("test_waits_that_end_leave_nothing_behind",),
+        "the connection's id and names, never a secret": (
+            "test_airflows_database_holds_no_secret_while_a_sensor_is_deferred",
+        ),
+    },
+    "provider/triggers/watch.py": {
+        "so nothing is lost or announced anew when the triggerer restarts": (
+            "test_what_is_made_while_the_triggerer_is_down_is_announced_when_it_is_back",
+            "test_a_crash_repeats_nothing_that_is_stored_and_a_pause_what_nobody_may_have_heard",
+        ),
+        "It never ends and never fails": (
+            "test_no_version_is_lost_while_everything_around_the_watchers_fails",
+            "test_a_state_that_airflow_itself_cannot_read_does_not_stop_the_watcher",
+        ),
+    },
+}
+"""The same of what users import, by the file that it is in."""
+
+COMMON: dict[str, tuple[str, ...]] = {
+    "nothing was changed": (
+        "test_a_clear_error_before_anything_is_changed",
+        "test_what_is_not_there_or_has_failed_is_refused_and_nothing_changed",
+        "test_what_does_not_add_up_is_refused_before_any_call",
+        "test_what_is_invalid_is_refused_before_anything_is_made",
+    ),
+    "nothing was made": ("test_an_environment_that_cannot_be", "test_a_component_that_cannot_be"),
+    "nothing was registered": ("test_a_failed_upload_with_no_retry_to_come_leaves_nothing_behind",),
+    "nothing was started": ("test_what_cannot_be_starts_nothing",),
+    "status ``Deleted`` once it is gone": (
+        "test_a_compute_is_deleted_and_waited_for",
+        "test_a_deployment_and_an_endpoint_are_deleted_and_waited_for",
+        "test_it_is_deleted_and_waited_for_once_it_is_disabled",
+    ),
+    "and nothing is uploaded, made or announced": ("test_the_same_content_makes_no_upload_no_version_and_no_event",),
+    "The files are read once to know": ("test_the_same_content_makes_no_upload_no_version_and_no_event",),
+    "nothing is at the destination before all of it is there": (
+        "test_sigkill_at_any_call_shows_nothing_until_all_is_there",
+    ),
+    "In an object store, each object appears whole": (
+        "test_sigkill_at_any_call_leaves_whole_files_and_a_retry_the_rest",
+    ),
+    "it does not exist, or holds nothing": ("test_what_cannot_be_downloaded",),
+    "The request is sent once for each try": ("test_no_answer_in_time_is_worth_another_try",),
+}
+"""What several docstrings say in the same words."""
+
+NONE = (
+    "in seconds since the epoch; None: never",
+    "when the whole list does not mention it",
+    "or None if there is nothing yet",
+    "Check once.",
+    "how many items a page of a list has: 50, or 3 when unkind",
+    "in every other workspace, the secret of the default datastore is not given out",
+    "is noticed after 300 seconds",
+    "learns of it with its next heartbeat, within 5 seconds",
+    "A triggerer that is lost is noticed after 30 seconds",
+    "A task whose trigger fires before the end of its worker process",
+    "Mind that clients repeat more than one thinks",
+    "the real service says nothing",
+    "What was never recorded is a guess",
+    "resource groups nothing was recorded",
+    "`order by change`: whether",
+    "three at most",
+    "`batch job keeps`",
+    "`registry import keeps`",
+    "an upload that fails for good leaves its files in there",
+    "To start a DAG for each job that ends in an experiment",
+    "can be lost between the two",
+    "in each kind of workspace is not recorded",
+    "Several triggerers know nothing of each other",
+    "azure-identity's `DefaultAzureCredential`: the first way that works",
+    "was never recorded",
+    "an XCom of a task that returned nothing or was skipped",
+    "a module that names the workspace once",
+    "A dict costs nothing",
+    "The version was lost",
+    "a name, or nothing",
+    "`operators.traffic`: at once",
+    "Nothing in this repository holds a token",
+    "could only end with 3",
+    "**Never lost, rarely repeated.**",
+    "lets all of this and more happen at once",
+    "14 at most",
+    "may get no event for what is made in between",
+    "is started for nothing",
+    "seconds between two polls at most while polls fail",
+    "One list request per workspace, kind and interval",
+    "a message makes the next poll happen at once",
+    "Nothing happens yet",
+    "nothing else, because that is what Airflow's database keeps",
+    "makes it poll at once",
+    "An operator or sensor checks once, and defers",
+    "claims nothing that was not recorded",
+    "a whole Airflow",
+    "within 83 minutes",
+    "a path with nothing there",
+    "never for a DAG file",
+    "for as long as it, or one of its parts, is held",
+    "once there are deployments",
+    "do not check before this time",
+    "nothing to do for jobs and deployments",
+)
+"""Of sentences that read like promises and are none: what Azure, Airflow or users do, measured, or explained."""
+
+WORDS = re.compile(
+    r"\b(?:never|always|once|nothing|lost|whole|at most|no secret|one request|in any case)\b"
+    r"|\bwithin \w+ (?:seconds|minutes)\b",
+    re.IGNORECASE,
+)
+# Of the others, performance.md is measured, azure-calls.md is written by a test, and adding-a-noun.md says what to do.
+PAGES = (
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    *(
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "docs").rglob("*.md"))
+        if path.name not in ("performance.md", "azure-calls.md", "adding-a-noun.md")
+    ),
+)
 
 
 @cache
@@ -356,3 +698,53 @@ def names_of_tests() -> set[str]:
 def test_the_page_makes_this_promise_and_tests_hold_it(page, promise):
     assert promise in text_of(page)
     assert set(PROMISES[page][promise]) <= names_of_tests()
+
+
+def sentences(text: str) -> list[str]:
+    """Split prose; items of lists, rows of tables and parameters of docstrings stand for themselves."""
+    text = re.sub(r"^```.*?^```", "\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\. |:\w+))", text)
+    return [part for block in blocks for part in re.split(r"(?<=[.!?:])\s+(?=[A-Z`*\[\"])", " ".join(block.split()))]
+
+
+@cache
+def docstrings() -> dict[str, str]:
+    """Return what is said of the names that users import, by the file that it is in."""
+    said: dict[str, dict[str, None]] = defaultdict(dict)
+    for name in re.findall(r"^airflow_provider_azureml[\w.]+", (ROOT / "tests/surface.txt").read_text(), re.MULTILINE):
+        public = locate(name)
+        for owner in inspect.getmro(public) if isinstance(public, type) else [public]:
+            if owner.__module__.startswith("airflow_provider_azureml."):
+                members = [value for key, value in vars(owner).items() if not key.startswith("_")]
+                docs = [inspect.getdoc(one) or "" for one in (owner, *members) if not isinstance(one, (str, tuple))]
+                said[Path(inspect.getfile(owner)).relative_to(ROOT).as_posix()] |= dict.fromkeys(docs)
+    return {file: "\n\n".join(docs) for file, docs in said.items()}
+
+
+def unheld(text: str, *held: Iterable[str]) -> list[str]:
+    known = [*NONE, *(promise for each in held for promise in each)]
+    return [part for part in sentences(text) if WORDS.search(part) and not any(one in part for one in known)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_promises_is_held_by_a_test(page):
+    text = (ROOT / page).read_text()
+    if page == "CHANGELOG.md":
+        text = text[text.index("\n## 0.1.0") :]  # what is newer is on the pages
+    assert unheld(text, PROMISES.get(page, {})) == []
+
+
+def test_what_docstrings_of_the_public_surface_promise_is_held_by_a_test():
+    assert DOCSTRINGS.keys() <= docstrings().keys()
+    for file, text in docstrings().items():
+        assert unheld(text, DOCSTRINGS.get(file, {}), COMMON) == [], file
+        said = " ".join(text.split())
+        for promise, tests in DOCSTRINGS.get(file, {}).items():
+            assert promise in said
+            assert set(tests) <= names_of_tests()
+
+
+def test_every_entry_is_of_something_that_is_said():
+    said = " ".join([*map(text_of, PAGES), *(" ".join(text.split()) for text in docstrings().values())])
+    assert [one for one in (*NONE, *COMMON) if one not in said] == []
+    assert {test for tests in COMMON.values() for test in tests} <= names_of_tests()

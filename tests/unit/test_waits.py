@@ -31,7 +31,7 @@ from airflow_provider_azureml.provider.triggers.version import AzureMachineLearn
 from airflow_provider_azureml.provider.waiting import plan as plan_module
 from airflow_provider_azureml.provider.waiting.connections import connection_of
 from airflow_provider_azureml.provider.waiting.plan import Plan
-from airflow_provider_azureml.provider.waiting.rounds import MOST_PAGES, best_depth
+from airflow_provider_azureml.provider.waiting.rounds import MOST_PAGES, Roster, Subject, best_depth
 from airflow_provider_azureml.provider.waiting.shared_reads import SharedReads
 
 from .virtual_service import CONNECTION, Service, Waiter, run, wait_for_jobs
@@ -456,6 +456,16 @@ async def test_an_asker_that_leaves_takes_the_answer_from_nobody():
     assert not reads._asking
     assert await asyncio.gather(reads.request("POST", "a"), reads.request("POST", "a")) == ["a", "a"]
     assert slow.calls == 5
+
+
+def test_of_a_list_without_end_500_pages_are_read_in_a_round():
+    roster = Roster(Subject)
+    for number in range(2_000):
+        roster.join(f"job{number}", INTERVAL, 0.0, INTERVAL)
+    round_ = roster.begin(INTERVAL)
+    while round_.wants_a_page() and round_.pages < 2_000:
+        round_.begin_page()
+    assert round_.pages == 500
 
 
 @given(st.lists(st.integers(1, 60), max_size=40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import socket
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_azureml.emulator import Emulator, EmulatorError
+from airflow_provider_azureml.emulator import Emulator, EmulatorError, pytest_plugin
 
 MODEL = {"properties": {"modelUri": "azureml://jobs/j/outputs/m", "modelType": "custom_model"}}
 
@@ -215,3 +217,17 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(EmulatorError, match=r"^cannot write to [^\n]*: Not a directory$"):
         Emulator(persist=tmp_path / "file" / "below").start()
+
+
+def test_each_test_gets_a_clean_workspace(azureml_emulator_session: Emulator) -> None:
+    give = contextmanager(inspect.unwrap(pytest_plugin.azureml_emulator))
+    with pytest.MonkeyPatch.context() as patch, give(azureml_emulator_session, patch) as one:
+        assert call(one, "PUT", "/models/fraud/versions/1", MODEL).status_code == 201
+        one.configure(list_delay=0)
+        assert [model["name"] for model in call(one, "GET", "/models").json()["value"]] == ["fraud"]
+        one.misbehave("GET", "/models", status=500)
+    with pytest.MonkeyPatch.context() as patch, give(azureml_emulator_session, patch) as another:
+        assert another.emulator is azureml_emulator_session
+        assert (another.calls(), another.faults) == ([], [])
+        another.configure(list_delay=0)
+        assert call(another, "GET", "/models").json()["value"] == []

@@ -22,6 +22,8 @@ from airflow_provider_azureml.emulator.core.job_progress import Runner, default_
 from airflow_provider_azureml.emulator.core.roles import BUILT_IN
 from airflow_provider_azureml.emulator.core.store import Store
 from airflow_provider_azureml.emulator.core.throttle import Throttle, kind_of
+from airflow_provider_azureml.emulator.emulator import _manners
+from airflow_provider_azureml.emulator.processes.config import UNKIND
 from airflow_provider_azureml.emulator.processes.proxy import target_of
 from airflow_provider_azureml.emulator.wire.paging import labelled, shows
 from airflow_provider_azureml.emulator.wire.routing import Routes
@@ -344,3 +346,12 @@ def test_an_event_is_written_in_the_form_that_was_asked_for() -> None:
     text = write(form, owner, "Kind", "subject", {"modelName": "m"}, 0.0, pascal=True)
     (event,) = json.loads(base64.b64decode(text))
     assert (event["source"], event["type"], event["data"]) == (owner.id, "Kind", {"modelName": "m"})
+
+
+def test_the_unkind_mode_is_what_the_page_lists() -> None:
+    page = (Path(__file__).parents[3] / "docs/emulator.md").read_text()
+    table = page[page.index("| setting | unkind |") :].split("\n\n")[0]
+    rows = [[cell.strip("` ") for cell in row.split("|")[1:3]] for row in table.splitlines()[2:]]
+    assert dict(rows) == {name: str(value) for name, value in UNKIND.items()}
+    assert _manners(unkind=True) == UNKIND
+    assert _manners(unkind=True, page_size=2) == {**UNKIND, "page_size": 2}
