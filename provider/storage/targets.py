@@ -70,7 +70,8 @@ def refused(where: str, error: Exception) -> AzureMachineLearningError:
     if isinstance(error, FileNotFoundError):
         return NotFoundError(what)
     if number == errno.ENAMETOOLONG:
-        return SpecError(f"{what} {getattr(error, 'filename', None) or ''}".rstrip())
+        name = getattr(error, "filename2", None) or getattr(error, "filename", None)  # the second: of a rename
+        return SpecError(f"{what} {name or ''}".rstrip())
     return TransientError(what)
 
 
