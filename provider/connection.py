@@ -32,6 +32,12 @@ class Cloud:
     storage: str
     studio: str
     registry_discovery: str
+    services: tuple[str, ...]
+
+    def owns(self, host: str) -> bool:
+        """Return whether Resource Manager or one of AzureML's services answers at a host."""
+        names = (self.resource_manager.removeprefix("https://"), *self.services)
+        return any(host == name or host.endswith(f".{name}") for name in names)
 
     @property
     def arm_scope(self) -> str:
@@ -57,6 +63,7 @@ CLOUDS = {
         "core.windows.net",
         "https://ml.azure.com",
         "https://eastus.api.azureml.ms",
+        ("azureml.ms", "azureml.net", "ml.azure.com"),
     ),
     "AzureChinaCloud": Cloud(
         "AzureChinaCloud",
@@ -65,6 +72,7 @@ CLOUDS = {
         "core.chinacloudapi.cn",
         "https://studio.ml.azure.cn",
         "https://chinaeast2.api.ml.azure.cn",
+        ("ml.azure.cn",),
     ),
     "AzureUSGovernment": Cloud(
         "AzureUSGovernment",
@@ -73,6 +81,7 @@ CLOUDS = {
         "core.usgovcloudapi.net",
         "https://ml.azure.us",
         "https://usgovarizona.api.ml.azure.us",
+        ("ml.azure.us",),
     ),
 }
 

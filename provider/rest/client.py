@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ...datasets.events import parse_time
 from ...datasets.workspace import Kind
-from ..errors import NotFoundError, SpecError, TransientError
+from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
 from .api_versions import api_version
 from .bodies import Datastore, Job, asset_version
 from .run_history import RunHistory
@@ -93,16 +93,22 @@ class WorkspaceClient:
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
         body = (await self._send("GET", path, params=params)).body
-        assert isinstance(body, dict)
+        if not isinstance(body, dict):
+            raise TransientError(f"GET {path} was answered in another shape than documented: {str(body)[:60]!r}.")
         return body
 
     async def _list(self, path: str, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        async for page in self._pages(path, params):
+            for item in page:
+                yield item
+
+    async def _pages(self, path: str, params: dict[str, str]) -> AsyncIterator[list[dict[str, Any]]]:
         page = await self._get(path, params)
         self.pages += 1
+        links: set[str] = set()
         while True:
-            for item in page.get("value") or ():
-                yield item
-            if not (link := page.get("nextLink")):
+            yield items_of(page)
+            if not (link := next_link(page, links)):
                 return
             page = await self._next_page(link)
             self.pages += 1
@@ -351,12 +357,45 @@ class WorkspaceClient:
 
         :param tag: only those that have a tag of this name, whatever its value.
         """
-        async for body in self._list("/jobs", {"listViewType": "ActiveOnly"} | ({"tag": tag} if tag else {})):
-            yield Job.from_body(body)
+        async for page in self.list_job_pages(tag=tag):
+            for job in page:
+                yield job
+
+    async def list_job_pages(self, *, tag: str | None = None) -> AsyncIterator[list[Job]]:
+        """Yield the same page by page, for those who care what each costs."""
+        async for page in self._pages("/jobs", {"listViewType": "ActiveOnly"} | ({"tag": tag} if tag else {})):
+            yield [Job.from_body(body) for body in page]
 
     async def cancel_job(self, name: str) -> None:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""
         await self._send("POST", f"/jobs/{_segment(name)}/cancel")
+
+
+def items_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """
+    Return what a page of a list holds.
+
+    :raises TransientError: it is no such page.
+    """
+    items = page.get("value") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise TransientError(f"A list came in another shape than documented: {str(items)[:60]!r}.")
+    return items
+
+
+def next_link(page: dict[str, Any], links: set[str]) -> str | None:
+    """
+    Return the address of the next page of a list, or None after the last.
+
+    :param links: those of the pages before; this one is added.
+    :raises RequestRefusedError: it is one of them: such a list has no end.
+    """
+    if not (link := page.get("nextLink")):
+        return None
+    if link in links:
+        raise RequestRefusedError("A list leads back to a page that it led to before, so it has no end.", status=200)
+    links.add(link)
+    return str(link)
 
 
 def _segment(name: str) -> str:

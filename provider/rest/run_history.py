@@ -153,11 +153,14 @@ class RunHistory:
         return ((answer.get("values") or {}).get(asset_id) or {}).get(key)
 
     async def _children(self, name: str) -> AsyncIterator[dict[str, Any]]:
+        from .client import next_link  # which imports this module
+
         page = await self._ask("history", f"/runs/{quote(name, safe='')}/children")
+        links: set[str] = set()
         while True:
             for child in page.get("value") or ():
                 yield child
-            if not (link := page.get("nextLink")):
+            if not (link := next_link(page, links)):
                 return
             page = await self._client.request("GET", link)
 

@@ -21,7 +21,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError
 
-from ..errors import TransientError
+from ..errors import RequestRefusedError, TransientError
 from ..masking import mask_answer
 from ..shared import SharedInLoop
 from .read_budget import read_budget
@@ -132,13 +132,16 @@ class Transport:
         """
         Send a request and return the answer.
 
-        :param url: absolute, or a path below Azure Resource Manager.
+        :param url: absolute, or a path below Azure Resource Manager. It may come from an answer: the next page of a
+            list, an operation to follow.
         :param json: the body.
         :param retry: whether to repeat it, also a POST, a few times when the service is busy or the network fails.
         :param reader: on whose behalf a GET is sent: readers take turns (``read_budget.py``).
+        :raises RequestRefusedError: the URL is not Azure's, so that the token would go to somebody else.
         :raises AzureMachineLearningError: the kind that fits the refusal.
         """
-        url = url if url.startswith("https://") else f"{self._connection.cloud.resource_manager}{url}"
+        url = f"{self._connection.cloud.resource_manager}{url}" if url.startswith("/") else url
+        self._check(url)
         request = HttpRequest(method, url, params=params, json=json, headers=headers)
         try:
             if method == "GET":
@@ -159,14 +162,32 @@ class Transport:
             body = jsonlib.loads(text) if text else None
         except ValueError:
             if status < 300:
-                what = f"{method} {path_of(url)} got an answer cut short."
-                raise TransientError(f"{self._connection.who}: {what}") from None
+                what = (
+                    f"{method} {path_of(url)} got an answer from {urlsplit(url).hostname} that is no JSON, or cut short"
+                )
+                began = f"{answered.get('content-type') or 'of no type'}, {text[:60]!r}"
+                raise TransientError(f"{self._connection.who}: {what}: {began}.") from None
             body = None
         if status < 300:
             if method == "POST":
                 await mask_answer(body)
             return Answer(status, body, answered)
         raise refusal(self._connection, method, url, status, body, answered)
+
+    def _check(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host = "" if parts.username is not None or "\\" in url else (parts.hostname or "")
+            is_azures = parts.scheme == "https" and self._connection.cloud.owns(host)
+        except ValueError:
+            is_azures = False
+        if not is_azures:
+            where = repr(url.partition("?")[0])
+            raise RequestRefusedError(
+                f"{self._connection.who}: a request is not sent to {where}, which is no host of "
+                f"{self._connection.cloud.sdk_name}: it would get the token.",
+                status=0,
+            )
 
     async def _send(self, request: HttpRequest, *, retry: bool) -> tuple[int, str, dict[str, str]]:
         """Return status, text and headers of the answer."""

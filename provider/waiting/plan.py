@@ -305,7 +305,10 @@ class Plan:
             self._changed.set()
 
     async def _read_pages(self, listing: Listing, roster: _Places, round_: Round[_Place]) -> None:
+        from ..rest.client import next_link
+
         link: str | None = None
+        links: set[str] = set()
         while round_.wants_a_page():
             round_.begin_page()
             page = await self._page(listing, link)
@@ -313,7 +316,7 @@ class Plan:
             for item in page.get("value") or ():
                 if (place := roster.subjects.get(_folded(item["name"]))) is not None:
                     self._mention(roster, place, round_, item)
-            if not (link := page.get("nextLink")):
+            if not (link := next_link(page, links)):
                 self._miss(roster, round_)
             self._changed.set()
             if not link:
