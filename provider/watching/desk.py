@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING
 from ...datasets.events import AssetVersion, parse_time
 from ...datasets.workspace import Kind
 from ..errors import AzureMachineLearningError, NotFoundError, RequestRefusedError, TransientError
+from ..waiting.rounds import Roster, Subject
 from .cursors import milliseconds
 
 if TYPE_CHECKING:
     from ..rest.bodies import Job
     from ..rest.client import WorkspaceClient
+    from ..waiting.rounds import Round
 
 log = logging.getLogger(__name__)
 
 JOBS = ""  # the name under which the workspace's list of jobs is asked for
 _AT_ONCE = 4
 _MOST_PAUSE = 60.0  # seconds between two tries while the service says no more than that it is busy
+_INTERVAL = 60.0  # seconds between two lists of jobs, about: how many old jobs are worth further pages, or a read
+_FORGOTTEN = 3600.0  # seconds after which a job that nobody has asked for is asked for no more
 
 
 class View(IntEnum):
@@ -101,6 +105,7 @@ class Desk:
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._not_before = 0.0
         self._refused = 0
+        self._open: Roster[Subject] = Roster(Subject)  # jobs that are older than what lists are read for
         self._knows_changes = True  # whether the service can be asked for what changed last
         self._shows_changes_first = False  # whether it was seen to do as it is asked then
 
@@ -251,22 +256,55 @@ class Desk:
         return Listing(query.view, query.since, versions=tuple(found), is_whole=is_whole, changed=changed)
 
     async def _list_jobs(self, query: Query) -> Listing:
-        """Return the jobs made since, and those that were asked for by name and still exist."""
+        """
+        Return the jobs made since, and those that were asked for by name and still exist.
+
+        Those are older. Where many are asked for, further pages of the list tell of most, as in the plan of waits: what
+        no page mentions is read by itself, and so are, in turn, some of which the list says that they go on.
+        """
         assert self._client is not None
         found: dict[str, Job] = {}
         newest = ""
         in_order = _InOrder()
-        async for job in self._client.list_jobs():
-            ordered = in_order.goes_on(job.created_at)
-            newest = max(newest, job.created_at, key=parse_time)
-            if ordered and milliseconds(job.created_at) < query.since:
+        round_ = self._begin_round(query.jobs)
+        past = False
+        async for page in self._client.list_job_pages():
+            round_.begin_page()
+            for job in page:
+                ordered = in_order.goes_on(job.created_at)
+                newest = max(newest, job.created_at, key=parse_time)
+                past = ordered and milliseconds(job.created_at) < query.since
+                found[job.name] = job
+                if (subject := self._open.subjects.get(job.name)) is not None and job.name in query.jobs:
+                    round_.mentions(subject)
+                    if not job.has_ended:
+                        round_.quiet.append(subject)
+            if past and not round_.wants_a_page():
                 break
-            found[job.name] = job
-        for name in query.jobs - found.keys():
-            if (known := await self._client.find_job(name)) is not None:
-                found[name] = known
+        agrees = True
+        for subject in self._open.finish(round_, time.monotonic()):
+            listed = found.get(subject.name)
+            known = await self._client.find_job(subject.name)
+            subject.checked = time.monotonic()
+            if known is None:
+                found.pop(subject.name, None)
+            else:
+                found[subject.name] = known
+                agrees = agrees and (listed is None or not known.has_ended)
+        (self._open.agreed if agrees else self._open.contradicted)()
         asked = frozenset(query.jobs)
         return Listing(query.view, query.since, asked, jobs=tuple(found.values()), newest=newest)
+
+    def _begin_round(self, names: set[str]) -> Round[Subject]:
+        """Return a round over the jobs that are asked for by name."""
+        now = time.monotonic()
+        for name in names:
+            self._open.join(name, _INTERVAL, now, now).due = now
+        for subject in [*self._open.subjects.values()]:
+            subject.busy = subject.name not in names  # another watcher asks for it
+            if subject.due < now - _FORGOTTEN:
+                self._open.leave(subject)
+        return self._open.begin(now)
 
 
 class _InOrder:

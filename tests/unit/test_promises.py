@@ -27,6 +27,10 @@ WATCHERS = {
         "test_versions_come_oldest_first_however_airflow_orders_events",
         "test_a_version_that_is_announced_twice_counts_once_as_it_was_last",
     ),
+    "of open ones that are older, further pages of the list tell": (
+        "test_a_poll_reads_no_more_than_the_pages_that_tell_of_open_jobs_and_some_in_turn",
+        "test_a_list_that_calls_ended_jobs_running_is_found_out_job_by_job",
+    ),
     "All are read once an hour in any case": (
         "test_versions_made_out_of_turn_and_from_the_archive_are_announced_at_the_hourly_second_check",
     ),

@@ -78,9 +78,8 @@ class Workspace:
         self.jobs: list[Job] = []
         self.changes: dict[str, AssetVersion] = {}  # when it was changed -> version
 
-    async def list_jobs(self) -> Any:
-        for job in sorted(self.jobs, key=lambda job: job.created_at, reverse=True):
-            yield job
+    async def list_job_pages(self) -> Any:
+        yield sorted(self.jobs, key=lambda job: job.created_at, reverse=True)
 
     async def find_job(self, name: str) -> Job | None:
         return next((job for job in self.jobs if job.name == name), None)
