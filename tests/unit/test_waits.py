@@ -7,9 +7,11 @@ import contextlib
 import gc
 import itertools
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -599,3 +601,32 @@ def _version(kind: str, version: str, created_at: str = "2026-01-01T00:00:00Z", 
 
     fields = {"name": "a", "version": version, "id": f"/a/versions/{version}", "path": "", "type": ""}
     return AssetVersion(kind=kind, **fields, tags=tags, created_at=created_at)
+
+
+def test_the_page_on_scale_says_the_numbers_that_hold() -> None:
+    from airflow_provider_azureml.provider.configuration import provider_config
+    from airflow_provider_azureml.provider.rest.read_budget import ReadMeter
+    from airflow_provider_azureml.provider.waiting import rounds
+
+    root = Path(rounds.__file__).parents[2]
+    page = " ".join((root / "docs/how-to/scale.md").read_text().split())
+    meter = ReadMeter(now=0.0)
+    assert f"some {meter.rate:g} times a second in a subscription, with a reserve of {meter.size:g}" in page
+    assert provider_config()["azureml"]["options"]["max_reads_per_second"]["default"] == f"{meter.rate:g}"
+    assert f"{rounds.SPOT_CHECKS_PER_SECOND:g} reads a second for all of them" in page
+    assert f"within {1000 / rounds.SPOT_CHECKS_PER_SECOND / 60:.0f} minutes where one does" in page
+    assert f"With up to {rounds.FEW_PER_SECOND * 30:.0f} waits (at 30 s) no list is read at all" in page
+    assert f"At most {rounds.MOST_PAGES} pages of a list are read in a round" in page
+    oldest = rounds.Subject("j", interval=30.0, due=1e6, began=0.0)
+    assert oldest.urgency(listed=False) - oldest.due == 5 * oldest.interval
+    assert "up to five intervals longer" in page
+
+
+def test_statistics_are_called_on_the_pages_what_they_are_called_in_the_code() -> None:
+    root = Path(plan_module.__file__).parents[2]
+    code = "\n".join(path.read_text() for path in (root / "provider").rglob("*.py"))
+    sent = set(re.findall(r"\"(azureml\.(?:reads|waits|watch)[a-z_.]*)\"", code))
+    pages = {page: (root / "docs" / page).read_text() for page in ("how-to/scale.md", "watchers.md")}
+    told = {page: set(re.findall(r"`(azureml\.(?:reads|waits|watch)[a-z_.]*)`", text)) for page, text in pages.items()}
+    assert told["how-to/scale.md"] == {name for name in sent if not name.startswith("azureml.watch.")}
+    assert told["watchers.md"] == {name for name in sent if not name.startswith("azureml.waits")}
