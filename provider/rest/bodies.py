@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from ...datasets.events import AssetVersion
 from ...datasets.workspace import Kind
-from ..errors import JobFailedError
+from ..errors import JobFailedError, RequestRefusedError, TransientError
 from .states import JobOutcome, job_outcome
 
 if TYPE_CHECKING:
@@ -230,3 +230,30 @@ class Datastore:
             container=properties.get("containerName") or properties["filesystem"],
             has_credentials=credentials != "None",
         )
+
+
+def items_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """
+    Return what a page of a list holds.
+
+    :raises TransientError: it is no such page.
+    """
+    items = page.get("value") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise TransientError(f"A list came in another shape than documented: {str(items)[:60]!r}.")
+    return items
+
+
+def next_link(page: dict[str, Any], links: set[str]) -> str | None:
+    """
+    Return the address of the next page of a list, or None after the last.
+
+    :param links: those of the pages before; this one is added.
+    :raises RequestRefusedError: it is one of them: such a list has no end.
+    """
+    if not (link := page.get("nextLink")):
+        return None
+    if link in links:
+        raise RequestRefusedError("A list leads back to a page that it led to before, so it has no end.", status=200)
+    links.add(link)
+    return str(link)

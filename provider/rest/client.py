@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from ...datasets.events import parse_time
 from ...datasets.workspace import Kind
-from ..errors import NotFoundError, RequestRefusedError, SpecError, TransientError
+from ..errors import NotFoundError, SpecError, TransientError
 from .api_versions import api_version
-from .bodies import Datastore, Job, asset_version
+from .bodies import Datastore, Job, asset_version, items_of, next_link
 from .run_history import RunHistory
 from .transport import Answer, Transport
 
@@ -369,33 +369,6 @@ class WorkspaceClient:
     async def cancel_job(self, name: str) -> None:
         """Ask AzureML to cancel a job; it becomes Canceled a while later."""
         await self._send("POST", f"/jobs/{_segment(name)}/cancel")
-
-
-def items_of(page: dict[str, Any]) -> list[dict[str, Any]]:
-    """
-    Return what a page of a list holds.
-
-    :raises TransientError: it is no such page.
-    """
-    items = page.get("value") or []
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise TransientError(f"A list came in another shape than documented: {str(items)[:60]!r}.")
-    return items
-
-
-def next_link(page: dict[str, Any], links: set[str]) -> str | None:
-    """
-    Return the address of the next page of a list, or None after the last.
-
-    :param links: those of the pages before; this one is added.
-    :raises RequestRefusedError: it is one of them: such a list has no end.
-    """
-    if not (link := page.get("nextLink")):
-        return None
-    if link in links:
-        raise RequestRefusedError("A list leads back to a page that it led to before, so it has no end.", status=200)
-    links.add(link)
-    return str(link)
 
 
 def _segment(name: str) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from ...datasets.workspace import Kind
 from ..errors import AzureMachineLearningError, NotFoundError
 from ..links import job_url
+from .bodies import next_link
 from .log_names import own_logs
 
 if TYPE_CHECKING:
@@ -153,8 +154,6 @@ class RunHistory:
         return ((answer.get("values") or {}).get(asset_id) or {}).get(key)
 
     async def _children(self, name: str) -> AsyncIterator[dict[str, Any]]:
-        from .client import next_link  # which imports this module
-
         page = await self._ask("history", f"/runs/{quote(name, safe='')}/children")
         links: set[str] = set()
         while True:

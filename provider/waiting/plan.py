@@ -305,7 +305,7 @@ class Plan:
             self._changed.set()
 
     async def _read_pages(self, listing: Listing, roster: _Places, round_: Round[_Place]) -> None:
-        from ..rest.client import next_link
+        from ..rest.bodies import next_link
 
         link: str | None = None
         links: set[str] = set()
