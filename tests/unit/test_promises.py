@@ -64,6 +64,9 @@ WATCHERS = {
     "the two minutes are about four": (
         "test_a_triggerer_that_crashes_in_a_loop_with_news_in_between_tells_no_long_backlog_again",
     ),
+    "What was announced in them may have started nothing, so it is told again": (
+        "test_what_was_announced_just_before_an_asset_fell_out_of_use_is_announced_again",
+    ),
     "(30 seconds), `[scheduler] parsing_cleanup_interval` (60) and half a minute more": (
         "test_an_announcement_is_sure_after_airflows_own_intervals_and_half_a_minute",
     ),
