@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from airflow_rest import AirflowError, AirflowRest
-from standalone import StandaloneAirflow
+from standalone import COMPONENTS, StandaloneAirflow
 
 
 def test_every_dag_file_can_be_imported(rest: AirflowRest) -> None:
@@ -41,7 +41,7 @@ def test_a_component_that_ends_is_reported_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StandaloneAirflow, "_create_database", lambda self: None)
-    broken = StandaloneAirflow(tmp_path)
+    broken = StandaloneAirflow(tmp_path, components={"triggerer": COMPONENTS["triggerer"]})
     with pytest.raises(RuntimeError, match=r"(?s)ended: .*airflow db migrate"):
         broken.start()
     assert not broken.home.exists()
