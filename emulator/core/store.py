@@ -63,10 +63,10 @@ class Store:
         return cursor.rowcount > 0
 
     def delete_below(self, collection: str) -> None:
-        """Delete a collection and every collection below it."""
+        """Delete a collection and every collection below it: a range of the index, where `0` is what follows `/`."""
         self._database.execute(
-            "DELETE FROM resource WHERE collection = ? OR substr(collection, 1, ?) = ?",
-            (collection, len(collection) + 1, collection + "/"),
+            "DELETE FROM resource WHERE collection = ? OR collection >= ? AND collection < ?",
+            (collection, collection + "/", collection + "0"),
         )
 
     def entries(

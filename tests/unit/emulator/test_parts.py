@@ -122,10 +122,12 @@ class TestStore:
         assert [entry.name for entry in store.entries("c", newest_first=False, after=first.sequence)] == ["b", "c"]
 
     def test_a_collection_is_deleted_with_those_below_it_and_no_others(self, store: Store) -> None:
-        for collection in ("ws/a", "ws/a/versions", "ws/ab"):
+        gone = ("ws/a", "ws/a/versions", "ws/a/versions/1", "ws/a/é")
+        others = ("ws", "ws/A", "ws/a-b/versions", "ws/a.b", "ws/a0", "ws/ab", "ws/b/a")
+        for collection in gone + others:
             store.put(collection, "x", {})
         store.delete_below("ws/a")
-        assert [store.get(collection, "x") for collection in ("ws/a", "ws/a/versions", "ws/ab")] == [None, None, {}]
+        assert [collection for collection in gone + others if store.get(collection, "x") is not None] == list(others)
 
     def test_what_is_written_is_there_for_another(self, store: Store, tmp_path: Path) -> None:
         store.put("c", "a", {"n": 1})
