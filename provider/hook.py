@@ -243,7 +243,7 @@ class AzureMachineLearningHook(BaseHook):
 
     def get_abfss_path(self, what: AssetVersion | dict[str, Any] | str) -> str:
         """
-        Return where something is as ``abfss://``: what pandas, polars, DuckDB and Spark read in place.
+        Return where something is as ``abfss://``: what adlfs (pandas), polars and others read in place.
 
         They bring their own credentials; the identity needs the role Storage Blob Data Reader.
 

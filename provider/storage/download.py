@@ -41,6 +41,7 @@ class Download:
 
     def __init__(self, container: Container, path: str, target: Target, *, log: Logger) -> None:
         self._container, self._path, self._target, self._log = container, path.strip("/"), target, log
+        self._goes_on = False
         self._budget = Budget()
         self._threads = Threads()
         self._large = asyncio.Semaphore(_LARGE_FILES)
@@ -60,7 +61,8 @@ class Download:
             async with self._threads:
                 self._threads.at_end(self._target.close)  # a thread may be making what is to be closed
                 try:
-                    await self._at_target(self._target.begin, f"{self._container} {self._path}", files)
+                    source = f"{self._container} {self._path}"
+                    self._goes_on = await self._at_target(self._target.begin, source, files)
                     async with asyncio.TaskGroup() as group:
                         await self._start(group, files)
                     await self._at_target(self._target.publish, list(files))
@@ -99,18 +101,26 @@ class Download:
 
     async def _fetch_small(self, name: str, blob: Blob) -> None:
         try:
-            reused = await self._at_target(self._target.has, name, blob)
+            reused = await self._is_there(name, blob)
             if not reused:
                 data = await self._read(blob, 0, blob.size) if blob.size else b""
-                _compare(blob, hashlib.md5(data, usedforsecurity=False).digest())
-                await self._at_target(self._target.write, name, blob, data)
+                await self._at_target(self._keep, name, blob, data)
         finally:
             self._budget.give(blob.size)
         self._progress.count(blob.size, files=1, reused=reused)
 
+    async def _is_there(self, name: str, blob: Blob) -> bool:
+        """Return whether an earlier download brought this file."""
+        return self._goes_on and await self._at_target(self._target.has, name, blob)
+
+    def _keep(self, name: str, blob: Blob, data: bytes) -> None:
+        """In a thread: keep a small file if it is as storage keeps it."""
+        _compare(blob, hashlib.md5(data, usedforsecurity=False).digest())
+        self._target.write(name, blob, data)
+
     async def _fetch_large(self, name: str, blob: Blob) -> None:
         try:
-            if await self._at_target(self._target.has, name, blob):
+            if await self._is_there(name, blob):
                 self._progress.count(blob.size, files=1, reused=True)
                 return
             parts = await self._at_target(_Parts, self._target.scratch(name), blob)

@@ -59,7 +59,7 @@ class Place:
 
     @property
     def abfss(self) -> str:
-        """The path as pandas, polars, DuckDB and Spark read it in place, with credentials of their own."""
+        """The path as adlfs (pandas), polars and others read it in place, with credentials of their own."""
         if self.secret is not None:
             raise SpecError(
                 "It is in a registry, whose storage is read with the registry's signatures alone: download it."

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -250,19 +250,28 @@ def _object_store(path: Any, conn_id: str | None) -> Source:
 
 def _listed(root: ObjectStoragePath, conn_id: str | None) -> Source:
     def again() -> Source:
-        root.fs.invalidate_cache()
         return _listed(root, conn_id)
 
-    if root.is_file():
+    root.fs.invalidate_cache()  # what was listed in this process before may be long gone
+    # Not root.is_file(): of newer universal_pathlib that asks a filesystem of its own, without Airflow's connection.
+    if root.fs.isfile(root.path):
         info = root.fs.info(root.path)
         return Source(str(root), False, [_stored_file(root, root.name, info)], again)
     base = root.path.rstrip("/")
     found: dict[str, dict[str, Any]] = root.fs.find(base, detail=True)
     below = {name.removeprefix(root.fs._strip_protocol(base)).lstrip("/"): info for name, info in found.items()}
-    ignored = _ignored(next(((root / name).read_text() for name in _IGNORE_FILES if name in below), ""))
-    files = [
-        _stored_file(root / name, name, info) for name, info in sorted(below.items()) if name and not ignored(name)
-    ]
+    ignore_file = next((root / name for name in _IGNORE_FILES if name in below), None)
+    ignored = _ignored(root.fs.cat_file(ignore_file.path).decode() if ignore_file else "")
+    folders = {str(parent) for name in below for parent in PurePosixPath(name).parents}
+    files = []
+    for name, info in sorted(below.items()):
+        stands_for_folder = not info["size"] and (name.endswith("/") or name in folders)
+        if not name or stands_for_folder or ignored(name):
+            continue
+        try:
+            files.append(_stored_file(root / name, name, info))
+        except ValueError as error:  # it looks like a URI
+            raise SpecError(f"{str(root).rstrip('/')}/{name} cannot be read: {error}. Nothing was uploaded.") from None
     return Source(str(root), True, files, again)
 
 

@@ -31,9 +31,9 @@ _NOTHING = "Nothing was downloaded."
 class Target(Protocol):
     """Where files go. All methods block, and are called in threads."""
 
-    def begin(self, source: str, files: dict[str, Blob]) -> None:
+    def begin(self, source: str, files: dict[str, Blob]) -> bool:
         """
-        Prepare for a download, before anything is asked for.
+        Prepare for a download, before anything is asked for; return whether :meth:`has` is worth asking.
 
         :param source: what is downloaded, the same text at each try of it.
         :param files: what there is to come: name below the destination -> blob.
@@ -91,7 +91,7 @@ class Folder:
     def __str__(self) -> str:
         return str(self._path)
 
-    def begin(self, source: str, files: dict[str, Blob]) -> None:
+    def begin(self, source: str, files: dict[str, Blob]) -> bool:
         """See :class:`Target`."""
         self._check_path()
         to = self._to = self._path.resolve()  # a link to a folder is followed
@@ -106,6 +106,7 @@ class Folder:
         self._take_lock()
         self._check_case(files)
         self._check_room(sum(blob.size for blob in files.values()))
+        return any(self._files.iterdir())
 
     def _check_path(self) -> None:
         if self._path.is_symlink() and not self._path.exists():
@@ -226,16 +227,20 @@ class Objects:
     def __str__(self) -> str:
         return str(self._path)
 
-    def begin(self, source: str, files: dict[str, Blob]) -> None:  # noqa: ARG002
+    def begin(self, source: str, files: dict[str, Blob]) -> bool:  # noqa: ARG002
         """See :class:`Target`."""
         self._folder = Path(tempfile.mkdtemp(prefix="azureml-download-"))
+        self._path.fs.invalidate_cache()  # what was listed in this process before may be long gone
+        return bool(self._path.fs.exists(self._path.path))
 
     def has(self, name: str, blob: Blob) -> bool:
         """See :class:`Target`. Known by the MD5 that the store says of its object; not all do."""
-        path = self._path / name
-        if blob.md5 is None or not path.fs.exists(path.path):
+        if blob.md5 is None:
             return False
-        info = path.fs.info(path.path)
+        try:
+            info = self._path.fs.info((self._path / name).path)
+        except FileNotFoundError:
+            return False
         return info.get("size") == blob.size and blob.md5 in _md5s(info)
 
     def scratch(self, name: str) -> Path:
@@ -259,10 +264,10 @@ class Objects:
     @contextmanager
     def _whole(self, path: ObjectStoragePath) -> Iterator[str]:
         """Give the name to write a file under; it then has its own."""
-        path.fs.makedirs(path.parent.path, exist_ok=True)
-        if path.protocol in _WHOLE_OBJECTS:
+        if path.protocol in _WHOLE_OBJECTS:  # these need no folders
             yield path.path
             return
+        path.fs.makedirs(path.parent.path, exist_ok=True)
         hidden = f"{path.parent.path.rstrip('/')}/.{path.name}.part"
         yield hidden
         if path.fs.exists(path.path):

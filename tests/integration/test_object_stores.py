@@ -19,6 +19,7 @@ from airflow_provider_azureml.provider.hook import AzureMachineLearningHook
 from airflow_provider_azureml.provider.operators.data import AzureMachineLearningCreateDataOperator as CreateData
 from airflow_provider_azureml.provider.operators.download import AzureMachineLearningDownloadOperator as Download
 from airflow_provider_azureml.provider.storage import download, flow, targets, upload
+from airflow_provider_azureml.provider.storage.sources import find_source
 
 adlfs = pytest.importorskip("adlfs")
 BLOCK = 64 * 1024
@@ -35,14 +36,20 @@ def filesystem(ws: Any, azureml_emulator: Any) -> Any:
 
 
 @pytest.fixture
-def place(filesystem: Any, azureml_emulator: Any) -> Iterator[ObjectStoragePath]:
-    """A folder in a container of it, as a DAG names it: `abfss://...`."""
-    attach("abfss", fs=filesystem)
-    name = f"lake-{uuid.uuid4().hex[:8]}"
+def container(filesystem: Any, azureml_emulator: Any) -> Iterator[ContainerClient]:
+    """A container of it, for a test's own hands."""
     account = f"https://{azureml_emulator.storage_account}.blob.core.windows.net"
-    with ContainerClient(account, name, credential=azureml_emulator.storage_key) as container:
+    key = azureml_emulator.storage_key
+    with ContainerClient(account, f"lake-{uuid.uuid4().hex[:8]}", credential=key) as container:
         container.create_container()
-    yield ObjectStoragePath(f"abfss://{name}/to")
+        yield container
+
+
+@pytest.fixture
+def place(filesystem: Any, container: ContainerClient) -> Iterator[ObjectStoragePath]:
+    """A folder in it, as a DAG names it: `abfss://...`."""
+    attach("abfss", fs=filesystem)
+    yield ObjectStoragePath(f"abfss://{container.container_name}/to")
     _STORE_CACHE.pop("abfss")
 
 
@@ -90,6 +97,47 @@ def test_what_is_there_whole_is_not_asked_for_again(sales, large, place, azureml
     below = sales["path"].partition("/paths/")[2]
     read = [call["path"] for call in azureml_emulator.calls("GET", below, host="blob") if "comp" not in call["query"]]
     assert [path.rpartition("/")[2] for path in read] == ["a.txt"]
+
+
+def test_what_was_listed_before_is_not_taken_for_what_is_there(sales, large, place, container):
+    """A filesystem of fsspec keeps lists: a process that listed a folder would miss what others did to it since."""
+    hook = AzureMachineLearningHook("azureml")
+    hook.download(sales, place)
+    assert stored(place) == content(large)
+    place.fs.ls(place.path)
+    container.delete_blob("to/a.txt")
+    container.upload_blob("to/empty", b"other", overwrite=True)
+    hook.download(sales, place)
+    assert stored(place) == content(large)
+
+
+def test_a_folder_is_listed_as_it_is_now(place, container):
+    container.upload_blob("to/a.txt", b"1")
+    assert len(place.fs.ls(place.path)) == 1
+    container.upload_blob("to/b.txt", b"2")
+    container.upload_blob("to/sub/", b"")  # as tools make them to stand for folders
+    container.upload_blob("to/sub/c.txt", b"3")
+    assert [file.name for file in find_source(place, folder=Path()).files] == ["a.txt", "b.txt", "sub/c.txt"]
+
+
+def test_what_is_uploaded_is_read_over_the_connection_that_was_given(place, container):
+    """A single object, and .amlignore, too: nothing else in this process could open the account."""
+    container.upload_blob("to/a.txt", b"1")
+    container.upload_blob("to/b.log", b"2")
+    container.upload_blob("to/.amlignore", b"*.log\n.amlignore\n")
+    for path in (place / "a.txt", place):
+        (file,) = find_source(path, folder=Path()).files
+        assert file.name == "a.txt"
+        with file.open() as stream:
+            assert stream.read() == b"1"
+
+
+def test_an_object_costs_one_request_whether_it_is_new_or_there(sales, large, place, azureml_emulator):
+    for method in ("PUT", "HEAD"):
+        azureml_emulator.clear_calls()
+        AzureMachineLearningHook("azureml").download(sales, place)
+        calls = azureml_emulator.calls(path="/lake-.*/to/(a.txt|nested/b.txt|empty|odd)", host="blob")
+        assert [call["method"] for call in calls] == [method] * 4
 
 
 def test_a_store_that_fails_shows_no_file_that_is_half_written_and_a_retry_goes_on(
