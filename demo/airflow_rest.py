@@ -19,7 +19,7 @@ class AirflowRest:
     def __init__(self, url: str) -> None:
         self.url = url
         # Loopback only: proxies of the environment are for the processes that talk to Azure.
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def __enter__(self) -> Self:
         return self

@@ -33,11 +33,14 @@ from .emulator import contract
 SLOW = {
     "test_batch_operator.py",
     "test_cli.py",
+    "test_constraints.py",
     "test_docs.py",
+    "test_endpoint_hardship.py",
     "test_endpoint_operators.py",
     "test_life.py",
     "test_nouns.py",
     "test_predecessor.py",
+    "test_release.py",
     "test_wheel.py",
 }
 """Files whose tests mostly take seconds each, by `--durations`."""

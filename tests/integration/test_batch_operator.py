@@ -55,8 +55,9 @@ def jobs(ask: Any) -> Any:
 @both_ways
 def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, deferrable):
     azureml_emulator.configure(answers={"batch job keeps": "tags"})
-    azureml_emulator.script_jobs([("Running", 0.3), "Completed"])
+    azureml_emulator.script_jobs([("Running", None)] if deferrable else [("Running", 0.3), "Completed"])
     runner = invoke(deferrable=deferrable)
+    runner.while_deferred = lambda: azureml_emulator.job(jobs()[0]["name"]).complete()
     job = runner.run()
     assert (runner.deferral is not None) == deferrable
     assert job["status"] == "Completed"

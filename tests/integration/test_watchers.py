@@ -849,6 +849,7 @@ async def test_nudges_shorten_no_back_off(ws, triggerer, put, azureml_emulator, 
     assert len(asked) <= 2
 
 
+@pytest.mark.slow
 async def test_nudges_have_a_least_spacing_and_those_of_other_workspaces_are_not_heeded(
     ws, triggerer, put, azureml_emulator, queues
 ):
@@ -890,6 +891,7 @@ async def test_one_queue_serves_models_and_jobs(ws, triggerer, put, submit, azur
     assert len(event_queue_module._listeners) == 1
 
 
+@pytest.mark.slow
 async def test_two_triggerers_on_one_queue_hear_every_message_of_every_workspace(
     ws, azureml_emulator, queues, monkeypatch
 ):
@@ -921,6 +923,7 @@ async def test_two_triggerers_on_one_queue_hear_every_message_of_every_workspace
     await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_two_hundred_tagged_models_under_a_small_budget_all_get_their_turn(
     ws, triggerer, put, azureml_emulator, monkeypatch
 ):
