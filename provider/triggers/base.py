@@ -167,9 +167,11 @@ class AzureMachineLearningTrigger(BaseTrigger):
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._seconds_left()):
+            async with asyncio.timeout(self._seconds_left()) as limit:
                 yield
         except TimeoutError:
+            if not limit.expired():
+                raise  # of a socket, for example
             raise errors.WaitTimeoutError(str(self._sightings)) from None
 
     def _seconds_left(self) -> float | None:

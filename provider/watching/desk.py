@@ -147,10 +147,10 @@ class Desk:
                 name, query = await self._next()
                 self._busy[name] = asyncio.create_task(self._serve(name, query))
         finally:
-            for task in [*self._busy.values()]:
+            busy = [*self._busy.values()]
+            for task in busy:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*busy, return_exceptions=True)
 
     async def _next(self) -> tuple[str, Query]:
         while True:

@@ -271,8 +271,7 @@ async def _listening(key: tuple[str, WorkspaceConnection]) -> AsyncIterator[List
         yield listener
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.gather(task, return_exceptions=True)  # raises if this task itself is cancelled meanwhile
 
 
 _listeners = SharedInLoop(_listening)

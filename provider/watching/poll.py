@@ -300,9 +300,10 @@ class WorkspacePoll(SharedStreamProducer):
         """Close what was opened; the last watcher has left."""
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._connected.aclose()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            await self._connected.aclose()
 
 
 def _clock(moment: float) -> str:

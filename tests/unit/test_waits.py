@@ -270,6 +270,17 @@ def test_young_waits_go_first_when_reads_are_short_and_old_ones_still_get_their_
     run(both())
 
 
+async def test_a_timeout_of_something_else_is_not_told_as_the_end_of_the_wait(monkeypatch):
+    trigger = AzureMachineLearningJobTrigger(conn_id="azureml", job_name="keen", poll_interval=1)
+
+    async def check(client: Any) -> None:
+        raise TimeoutError("a socket's")
+
+    monkeypatch.setattr(trigger, "check", check)
+    with pytest.raises(TimeoutError, match="a socket's"):
+        await trigger.check_once(None)
+
+
 def test_waits_that_end_leave_nothing_behind():
     service = Service(jobs(300, ending=0.0))
 

@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_azureml.datasets import AssetVersion, Kind, Registry
 from airflow_provider_azureml.provider.errors import NotFoundError
 from airflow_provider_azureml.provider.rest.bodies import Job
+from airflow_provider_azureml.provider.watching import event_queue
 from airflow_provider_azureml.provider.watching.cursors import JobCursor, VersionCursor
 from airflow_provider_azureml.provider.watching.desk import Desk, Query
 from airflow_provider_azureml.provider.watching.job_watcher import JobWatcher
@@ -23,6 +24,8 @@ from airflow_provider_azureml.provider.watching.memory import Kept
 from airflow_provider_azureml.provider.watching.poll import Beat, WorkspacePoll
 from airflow_provider_azureml.provider.watching.version_watcher import VersionWatcher
 from airflow_provider_azureml.provider.watching.watcher import Watcher
+
+from .virtual_service import CONNECTION
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -251,6 +254,30 @@ async def test_a_desk_that_is_ended_just_as_it_is_asked_for_something_ends() -> 
     serving.cancel()
     done, _ = await asyncio.wait([serving], timeout=30)
     assert done
+
+
+async def test_who_is_ended_while_the_listener_of_a_queue_ends_is_ended(monkeypatch):
+    """`await task` raises its CancelledError as it would raise the waiter's own: to suppress one forgets the other."""
+    leaving = asyncio.Event()
+
+    async def run(self: event_queue.Listener) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            leaving.set()
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(event_queue.Listener, "run", run)
+
+    async def hear() -> None:
+        async with event_queue.hearing("https://a.queue.core.windows.net/q", CONNECTION, lambda nudge: None):
+            await asyncio.sleep(0)
+
+    hearer = asyncio.create_task(hear())
+    await leaving.wait()
+    hearer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hearer
 
 
 async def test_a_poll_that_is_ended_just_as_it_is_nudged_ends() -> None:
