@@ -48,6 +48,11 @@ class Kind(StrEnum):
         return next((kind for kind in cls if kind.collection == collection.lower()), None)
 
 
+def kind_of_type(io_type: object) -> Kind:
+    """Return what a job's input or output is a version of, by its type: ``mlflow_model``, ``uri_folder`` ..."""
+    return Kind.MODEL if str(io_type or "").endswith("_model") else Kind.DATA
+
+
 def check_asset_name(kind: Kind, name: object) -> str:
     """
     Return ``name`` if AzureML can have an asset of that name.

@@ -1,4 +1,4 @@
-"""OpenLineage: what a task read and made. Only imported where Airflow's OpenLineage provider is installed and asks."""
+"""OpenLineage: what a task read and made. It is told where Airflow's OpenLineage provider is installed and asks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.workspace import Kind, Registry, Workspace
-from .rest.bodies import kind_of_type
+from ..datasets.workspace import Kind, Registry, Workspace, kind_of_type
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..datasets.workspace import kind_of_type
 from .errors import PermissionDeniedError, RequestRefusedError, SpecError
-from .rest.bodies import kind_of_type
 from .sdk import quietly
 
 if TYPE_CHECKING:

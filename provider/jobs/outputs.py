@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...datasets.events import parse_time
-from ...datasets.workspace import Kind
+from ...datasets.workspace import Kind, kind_of_type
 from ..arguments import check_tags, is_template
 from ..errors import NotFoundError, SpecError
-from ..rest.bodies import kind_of_type
-from ..rest.run_history import RegisteredOutput
 from ..versions.limits import check_limits, check_tag_limits
 
 if TYPE_CHECKING:
     from ...datasets.events import AssetVersion
     from ..rest.client import WorkspaceClient
+    from ..rest.run_history import RegisteredOutput
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +38,8 @@ async def registered_versions(
         set to what was found.
     :param asked: what the spec asked for: output -> ``{"name", "version", "type", "path"}``.
     """
+    from ..rest.run_history import RegisteredOutput
+
     asked = {key: output for key, output in (asked or {}).items() if output.get("name")}
     found: dict[str, AssetVersion] = {}
     for look in range(_LOOKS):

@@ -9,7 +9,6 @@ from airflow.sdk import Asset
 from ...datasets.events import announce
 from ..arguments import check_choice, check_metrics, check_owner
 from ..interruptible import Interruptible
-from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
 from ..specs import check_asset_spec, load_spec
 from ..versions.limits import check_limits
@@ -88,6 +87,7 @@ class CreateAssetVersionOperator(AzureMachineLearningBaseOperator):
         checked = check_asset_spec(self.kind, spec)
         check_limits(checked)
         version, to_announce, owner = self._running.run(self._register(context, checked, folder))
+        from ..lineage import TaskLineage
         from ..storage.sources import is_remote
 
         path = str(checked["path"])

@@ -7,15 +7,13 @@ import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...datasets.workspace import Kind
+from ...datasets.workspace import Kind, kind_of_type
 from .. import sdk
 from ..arguments import check_get_logs, check_name, check_owner, check_seconds
 from ..errors import AzureMachineLearningError, JobFailedError, SpecError, WaitTimeoutError
 from ..jobs.check import NOT_RESPONDING_GRACE
 from ..jobs.outputs import check_described, check_descriptions
-from ..lineage import TaskLineage
 from ..links import push_studio_url
-from ..rest.bodies import kind_of_type
 from ..rest.states import job_outcome
 from ..task_run import TaskRun
 from ..triggers.job import AzureMachineLearningJobTrigger
@@ -84,6 +82,8 @@ class JobOperator(WaitingOperator):
         return self._finish(context, lambda: self._wait(trigger))
 
     async def _submit(self, context: Context, client: WorkspaceClient) -> Job:
+        from ..lineage import TaskLineage
+
         self._submission = self._submission_for(context, client)
         job = await self._submission.run()
         push_studio_url(context, job.studio_url)
@@ -110,6 +110,8 @@ class JobOperator(WaitingOperator):
             self.log.warning("The end of the job's log may be missing here: %s", error)
 
     def _finish(self, context: Context, found: Callable[[], Any]) -> dict[str, Any]:
+        from ..lineage import TaskLineage
+
         memory = TaskRun(context).remember()
         name = memory["job"]
         try:

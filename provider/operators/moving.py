@@ -12,7 +12,6 @@ from ..arguments import check_choice, check_flag, check_name, is_template
 from ..errors import SpecError
 from ..hook import AzureMachineLearningHook
 from ..interruptible import Interruptible
-from ..lineage import TaskLineage
 from ..links import push_studio_url, version_url
 from ..specs import check_version
 from ..task_run import TaskRun
@@ -112,6 +111,7 @@ class MoveVersionOperator(AzureMachineLearningBaseOperator):
 
     def _announced(self, context: Context, moved: Moved, connection: WorkspaceConnection) -> dict[str, Any]:
         """Announce a model or data asset, unless it was there, and return it as AssetVersion.to_dict gives it."""
+        from ..lineage import TaskLineage
         from ..rest.bodies import asset_version
 
         kind = Kind(self.kind)

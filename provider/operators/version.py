@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...datasets.workspace import Kind
 from ..arguments import check_choice, check_name, check_owner, check_tags, is_template
 from ..links import push_studio_url, version_url
-from ..rest.bodies import asset_version
 from ..specs import check_version
 from ..task_run import TaskRun
 from ..versions.limits import check_tag_limits
@@ -87,6 +86,8 @@ class ChangeVersionOperator(AzureMachineLearningBaseOperator):
         return version, client.connection.owner
 
     async def _changed(self, client: WorkspaceClient, task_run: TaskRun) -> AssetVersion:
+        from ..rest.bodies import asset_version
+
         kind = Kind(self.kind)
         path = (kind.collection, self.asset_name, "versions", str(self.version))
         body = await client.get_resource(*path)

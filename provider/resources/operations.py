@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError, PermissionDeniedError, RequestRefusedError
-from ..rest.refusals import describe_error
 
 if TYPE_CHECKING:
     from ..rest.client import WorkspaceClient
@@ -40,4 +39,6 @@ async def check_operation(client: WorkspaceClient, url: str) -> str | None:
 
 def error_text(body: dict[str, Any]) -> str:
     """Return ``code: message`` of an ARM error body."""
+    from ..rest.refusals import describe_error
+
     return ": ".join(describe_error(body))

@@ -89,11 +89,6 @@ def asset_version_body(kind: Kind, spec: dict[str, Any], uri: str, tags: dict[st
     return {"properties": properties}
 
 
-def kind_of_type(io_type: object) -> Kind:
-    """Return what a job's input or output is a version of, by its type: ``mlflow_model``, ``uri_folder`` ..."""
-    return Kind.MODEL if str(io_type or "").endswith("_model") else Kind.DATA
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...datasets.events import AssetVersion
-from ...datasets.workspace import Kind, Registry, Workspace
+from ...datasets.workspace import Kind, Registry, Workspace, kind_of_type
 from ..errors import NotFoundError, SpecError
-from ..rest.bodies import Datastore, blob_place, kind_of_type
+from ..rest.bodies import Datastore, blob_place
 from ..rest.registry_client import RegistryClient
 
 if TYPE_CHECKING:

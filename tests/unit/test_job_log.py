@@ -206,6 +206,7 @@ async def test_a_node_that_appears_later_is_shown_too_and_no_other_if_not_asked(
 
 
 async def test_more_than_the_limit_is_not_shown_and_there_is_a_link(shown, monkeypatch):
+    assert showing_module.MOST_BYTES == 4 * 2**20, "as the page says"
     monkeypatch.setattr(showing_module, "MOST_BYTES", 1000)
     monkeypatch.setattr(job_log, "_PART", 300)
     service, memory = Service(), Memory()
