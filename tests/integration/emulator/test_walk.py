@@ -21,7 +21,6 @@ NOT_WALKED = {
     "serverless_endpoints.begin_regenerate_keys": "fails in azure-ai-ml 1.35.2 by itself (an argument is missing)",
     "feature_sets.get_feature": "reads a specification from storage, of which other operations see to",
     "feature_sets.list_features": "the same",
-    "components.download": "an alias of what code assets do, through the registry's signatures",
     "components.prepare_for_sign": "asks nothing",
     "evaluators.create_or_update": "fails in azure-ai-ml 1.35.2 by itself (`_model_dataplane_operation`)",
     "evaluators.download": "the same",
@@ -139,6 +138,7 @@ def walk_components(walk: Walk) -> None:
     ml.components.validate(component)
     ml.components.create_or_update(component)
     ml.components.get("train", "1")
+    ml.components.download("train", walk.folder / "got", version="1")
     list(ml.components.list(name="train"))
     walk.archive_and_restore(ml.components, "train", "1")
     walk.archive_and_restore(ml.components, "train")
