@@ -69,7 +69,7 @@ def test_its_job_is_waited_for_and_returned(invoke, azureml_emulator, jobs, defe
 
 def test_without_waiting_the_task_ends_when_its_job_has_started(invoke, azureml_emulator, jobs):
     azureml_emulator.script_jobs([("Running", 3600.0), "Completed"])
-    job = invoke(waiting=False).run()
+    job = invoke(waiting=False, timeout=5).run()
     assert [(made["name"], made["properties"]["status"]) for made in jobs()] == [(job["name"], "Running")]
 
 
