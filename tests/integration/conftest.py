@@ -208,6 +208,21 @@ def task() -> Callable[..., TaskRunner]:
     return make
 
 
+@pytest.fixture
+def long_operations(azureml_emulator: Emulator) -> Callable[[bool], Callable[[], Any]]:
+    """Let Azure's operations last, if wanted, until what is returned is called: the while_deferred of a deferred task.
+
+    So there is something left to defer for on a machine of whatever speed.
+    """
+
+    def last(wanted: bool) -> Callable[[], Any]:
+        if wanted:
+            azureml_emulator.configure(operation_seconds=30)
+        return lambda: azureml_emulator.advance(30)
+
+    return last
+
+
 class FileStateStore(StateStore):
     """One that outlives the process."""
 

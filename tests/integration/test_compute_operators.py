@@ -38,8 +38,9 @@ def compute(ask: Any) -> Any:
 
 @both_ways
 @pytest.mark.parametrize("spec", [CLUSTER, INSTANCE], ids=["cluster", "instance"])
-def test_a_compute_is_created_and_waited_for(ws, task, azureml_emulator, compute, deferrable, spec):
+def test_a_compute_is_created_and_waited_for(ws, task, azureml_emulator, compute, deferrable, spec, long_operations):
     runner = task(Create, compute=spec, deferrable=deferrable, **FAST)
+    runner.while_deferred = long_operations(deferrable)
     result = runner.run()
     assert (runner.deferral is not None) == deferrable
     assert (result["name"], result["status"], result["size"]) == (spec["name"], "Succeeded", "STANDARD_DS3_V2")
@@ -166,9 +167,11 @@ def test_a_lost_answer_is_no_failure(ws, task, azureml_emulator, operator):
 
 class TestSensor:
     @both_ways
-    def test_it_waits_for_a_state(self, ws, task, deferrable):
+    def test_it_waits_for_a_state(self, ws, task, deferrable, long_operations):
+        goes_on = long_operations(deferrable)
         task(Create, compute=INSTANCE, waiting=False).run()
         runner = task(ComputeSensor, compute_name="box", state="Running", deferrable=deferrable, poke_interval=0.1)
+        runner.while_deferred = goes_on
         assert runner.run()["state"] == "Running"
         assert (runner.deferral is not None) == deferrable
 

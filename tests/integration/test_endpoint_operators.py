@@ -90,15 +90,18 @@ def found(ask: Any) -> Any:
 @both_ways
 @both_types
 def test_an_endpoint_and_a_deployment_are_made_and_waited_for(
-    ws, task, azureml_emulator, found, deferrable, endpoint_type
+    ws, task, azureml_emulator, found, deferrable, endpoint_type, long_operations
 ):
     how = {"endpoint_type": endpoint_type, "deferrable": deferrable, **FAST}
     runner = task(Create, endpoint={"name": "fraud", "tags": {"a": "b"}}, **how)
+    runner.while_deferred = goes_on = long_operations(deferrable)
     made = runner.run()
     assert (made["name"], made["status"], made["tags"]) == ("fraud", "Succeeded", {"a": "b"})
     assert (runner.deferral is not None) == deferrable
     assert runner.ti.xcoms["azureml_studio_url"] == made["studio_url"]
-    deployed = task(Deploy, deployment=deployment(endpoint_type=endpoint_type), **how).run()
+    deploying = task(Deploy, deployment=deployment(endpoint_type=endpoint_type), **how)
+    deploying.while_deferred = goes_on
+    deployed = deploying.run()
     assert (deployed["name"], deployed["endpoint_name"], deployed["status"]) == ("blue", "fraud", "Succeeded")
     assert deployed["model"].endswith("/models/fraud/versions/1")
     assert deployed["tags"]["airflow.dag_id"] == "dag"
@@ -619,11 +622,13 @@ def test_what_azure_fails_with_says_why_and_a_retry_goes_on(ws, task, endpoint, 
 
 class TestSensor:
     @both_ways
-    def test_it_waits_for_a_deployment(self, ws, task, endpoint, deferrable):
+    def test_it_waits_for_a_deployment(self, ws, task, endpoint, deferrable, long_operations):
         endpoint()
+        goes_on = long_operations(deferrable)
         task(Deploy, deployment=deployment(), waiting=False).run()
         sensor = {"endpoint_name": "fraud", "deployment_name": "blue", "poke_interval": 0.1}
         runner = task(EndpointSensor, deferrable=deferrable, **sensor)
+        runner.while_deferred = goes_on
         assert runner.run()["status"] == "Succeeded"
         assert (runner.deferral is not None) == deferrable
 

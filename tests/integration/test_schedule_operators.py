@@ -53,8 +53,9 @@ def nightly(task: Any, spec: Any) -> None:
 
 
 @both_ways
-def test_a_schedule_is_made_and_waited_for(ws, task, spec, azureml_emulator, found, deferrable):
+def test_a_schedule_is_made_and_waited_for(ws, task, spec, azureml_emulator, found, deferrable, long_operations):
     runner = task(Create, schedule=spec(tags={"team": "a"}), deferrable=deferrable, **FAST)
+    runner.while_deferred = long_operations(deferrable)
     made = runner.run()
     assert (made["name"], made["status"], made["enabled"], made["action"]) == (
         "nightly",
