@@ -115,6 +115,21 @@ def _refused(text: str) -> ServiceError:
     return provider_error(400, message, code="BadRequest", detail=("InferencingClientCallFailed", reasons))
 
 
+def _refuse_if_busy(exchange: Exchange, kind: Kind, endpoint: str) -> None:
+    """Take no deployment while an online endpoint is made or changed, also where it still shows the state from before.
+
+    Of a batch endpoint it is not known.
+    """
+    parent = _find(exchange, kind, endpoint)
+    if kind.segment != ONLINE.segment or parent["ready"] <= exchange.now:
+        return
+    state = _state({**parent, "stale": 0.0}, exchange.now, "Creating")
+    text = f"Cannot create a deployment in endpoint {endpoint} because it is in {state} provisioning state."
+    if exchange.service.way("endpoint is busy") == "conflict":
+        raise provider_error(409, text, code="Conflict")
+    raise provider_error(400, text, code="UserError")
+
+
 def _state(document: Document, now: float, first: str) -> str:
     if document["gone"] is not None:
         return "Deleting"
@@ -314,6 +329,7 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
         owner = exchange.workspace
         if _read(exchange, kind.endpoints(owner), endpoint) is None:
             raise _missing(exchange, kind, endpoint, below=True)
+        _refuse_if_busy(exchange, kind, endpoint)
         before = _read(exchange, kind.deployments(owner, endpoint), name)
         failed = before is not None and _state(before, exchange.now, "") == "Failed"
         if before and failed and not before["provisioned"] and kind.segment == ONLINE.segment:

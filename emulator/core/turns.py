@@ -23,6 +23,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "log files": ("signed", "unsigned", "none while it runs"),
     # What getLogs says of a deployment that failed before its containers began.
     "logs of no container": ("nothing", "null", "not found"),
+    # The status of "Cannot create a deployment in endpoint E because it is in Updating provisioning state." (the words:
+    # Azure/azure-sdk-for-net#36961, where the endpoint had been read as Succeeded before).
+    "endpoint is busy": ("bad request", "conflict"),
     # What a batch endpoint's job keeps of the invocation's name and tags. The name may become its display name
     # (recorded for the one that the service makes up) or its own.
     "batch job keeps": ("tags", "name", "display name", "name and tags", "nothing"),

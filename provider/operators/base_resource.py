@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -52,10 +53,32 @@ class ResourceOperator(WaitingOperator):
 
     async def _run(self, context: Context, client: WorkspaceClient) -> tuple[Resource, str, dict[str, Any] | None]:
         """Begin; return what with, the state to wait for, and its facts if nobody waits for it."""
-        resource, state = await self._begin(context, client)
+        resource, state = await self._begin_when_azure_lets(context, client)
         push_studio_url(context, resource.url(client.connection))
         done = not self.waiting and state == self.wanted
         return resource, state, await resource.now(client) if done else None
+
+    async def _begin_when_azure_lets(self, context: Context, client: WorkspaceClient) -> tuple[Resource, str]:
+        """
+        Begin; while Azure refuses as somebody else's change is under way, look again at all of it and try again.
+
+        This goes on in the worker, also without ``waiting``: until it is taken, nothing goes on in Azure.
+        """
+        from ..rest.refusals import is_busy
+
+        deadline = self._deadline(context)
+        while True:
+            try:
+                return await self._begin(context, client)
+            except RequestRefusedError as refused:
+                if not is_busy(refused):
+                    raise
+                if deadline is not None and time.time() + self.poll_interval > deadline:
+                    raise WaitTimeoutError(
+                        f"Azure was busy with another change for {self._patience}. Nothing was changed. {refused}"
+                    ) from None
+                self.log.info("%s Trying again in %g s.", refused, self.poll_interval)
+            await asyncio.sleep(self.poll_interval)
 
     def _trigger(self, context: Context, resource: Resource, state: str) -> AzureMachineLearningResourceTrigger:
         return AzureMachineLearningResourceTrigger(

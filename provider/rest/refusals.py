@@ -32,6 +32,11 @@ _TOKEN_ADVICE = {
     "InvalidAuthenticationTokenTenant": "Correct the connection: the subscription is in another tenant than who asks.",
     "InvalidAuthenticationTokenAudience": "Correct the connection's Azure cloud (cloud_environment).",
 }
+_BUSY = re.compile(
+    r"in (?!failed|succeeded|canceled)\w+ provisioning state|provisioning state is not terminal|"
+    r"another operation .*\b(?:running|progress|performed)",
+    re.IGNORECASE,
+)
 _SWITCHES = re.compile(r"/computes/[^/]+/(?:start|stop|restart)$", re.IGNORECASE)
 
 
@@ -65,6 +70,18 @@ def refusal(
     if status in (408, 429) or status >= 500:
         return TransientError(what, retry_after=retry_after(headers), status=status)
     return RequestRefusedError(what, status=status)
+
+
+def is_busy(refused: RequestRefusedError) -> bool:
+    """
+    Return whether a refusal says that an operation is under way, so that the same may be taken later.
+
+    Source: what users were told, as no record has it. "Cannot create a deployment in endpoint E because it is in
+    Updating provisioning state." (Azure/azure-sdk-for-net#36961), "Conflict of operation, another operation on same
+    entity is already running in workspace W" (Azure/azure-cli#17075), and ARM's "... because the resource entity
+    provisioning state is not terminal". With which status each comes is not known.
+    """
+    return _BUSY.search(str(refused)) is not None
 
 
 def lacks_workspace(body: Any, path: str) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import threading
 import time
 from datetime import timedelta
 from itertools import pairwise
@@ -179,6 +180,39 @@ def test_a_cleared_task_updates_the_deployment_and_a_retry_does_not(ws, task, en
     runner.clear()
     runner.run()
     assert len(azureml_emulator.calls("PUT", "/deployments/blue")) == 1
+
+
+class TestABusyEndpoint:
+    """Azure takes no deployment while the endpoint is made or changed, by whoever."""
+
+    @pytest.fixture(params=["bad request", "conflict"])
+    def busy(self, ws, task, endpoint, azureml_emulator, request):
+        """Somebody moves the traffic, which takes a while."""
+        endpoint("blue")
+        azureml_emulator.configure(operation_seconds=30, answers={"endpoint is busy": request.param})
+        task(SetTraffic, endpoint_name="fraud", traffic={"blue": 100}, waiting=False).run()
+        azureml_emulator.clear_calls()
+
+    def test_a_deployment_waits_for_it_also_where_nobody_waits_for_the_deployment(
+        self, task, busy, azureml_emulator, found
+    ):
+        def settle() -> None:
+            azureml_emulator.wait_for_call("PUT", "/deployments/green")
+            azureml_emulator.advance(30)
+
+        settling = threading.Thread(target=settle)
+        settling.start()
+        assert task(Deploy, deployment=deployment("green"), waiting=False, **FAST).run()["status"] == "Updating"
+        settling.join()
+        first, *_, last = azureml_emulator.calls("PUT", "/deployments/green")
+        assert (first["status"] in (400, 409), last["status"]) == (True, 201)
+        assert found()["properties"]["traffic"] == {"blue": 100}
+
+    def test_it_waits_no_longer_than_it_may(self, task, busy, found):
+        runner = task(Deploy, deployment=deployment("green"), timeout=0.3, **FAST)
+        with pytest.raises(WaitTimeoutError, match=r"busy with another change for 0\.3 s \(timeout\).*Updating"):
+            runner.run()
+        assert found("green") is None
 
 
 class TestTraffic:
