@@ -222,7 +222,7 @@ def test_a_wrong_subscription_or_group_does_not_read_as_a_missing_role_alone(
     ws, task, azureml_emulator, monkeypatch, extra
 ):
     elsewhere(azureml_emulator, monkeypatch, **extra)
-    error = refused(task(JobSensor, job_name="j", poke_interval=0.1, timeout=0.1), azureml_emulator)
+    error = refused(task(JobSensor, job_name="j", poke_interval=0.1, timeout=30), azureml_emulator)
     assert isinstance(error, (ConnectionConfigurationError, PermissionDeniedError))
     assert next(iter(extra.values())) in str(error)
     assert "subscription" in str(error)
@@ -239,7 +239,7 @@ def test_where_arm_says_that_the_scope_may_be_invalid_the_place_is_named_before_
         "password": nobody["client_secret"],
     }
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML", json.dumps(connection))
-    text = str(refused(task(JobSensor, job_name="j", poke_interval=0.1, timeout=0.1), azureml_emulator))
+    text = str(refused(task(JobSensor, job_name="j", poke_interval=0.1, timeout=30), azureml_emulator))
     assert text.index(f"check its subscription {ws.subscription_id}") < text.index("Or a role is missing")
     assert nobody["client_secret"] not in text
 

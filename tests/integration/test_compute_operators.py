@@ -125,8 +125,8 @@ def test_a_cluster_cannot_be_stopped(ws, task, azureml_emulator):
 def test_azure_goes_on_when_the_task_has_waited_long_enough(ws, task, azureml_emulator, deferrable):
     azureml_emulator.configure(operation_seconds=30)
     try:
-        with pytest.raises(WaitTimeoutError, match=r"not Succeeded within 0.3 s.*Seen last: \w"):
-            task(Create, compute=CLUSTER, deferrable=deferrable, timeout=0.3, **FAST).run()
+        with pytest.raises(WaitTimeoutError, match=r"not Succeeded within 3 s.*Seen last: \w"):
+            task(Create, compute=CLUSTER, deferrable=deferrable, timeout=3, **FAST).run()
     finally:
         azureml_emulator.configure(operation_seconds=0.5)
 

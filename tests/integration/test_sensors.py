@@ -151,7 +151,7 @@ class TestJobSensor:
         self, ws, task, submit, deferrable
     ):
         name = submit(["Running"])
-        runner = task(JobSensor, job_name=name, deferrable=deferrable, poke_interval=0.1, timeout=1.5)
+        runner = task(JobSensor, job_name=name, deferrable=deferrable, poke_interval=0.1, timeout=4)
         with pytest.raises(AirflowSensorTimeout) as caught:
             runner.run()
         said = re.search(
@@ -168,7 +168,7 @@ class TestJobSensor:
             job_name=submit(["Running"]),
             deferrable=deferrable,
             poke_interval=0.1,
-            timeout=1.5,
+            timeout=4,
             soft_fail=True,
         )
         with pytest.raises(AirflowSkipException):
@@ -182,7 +182,7 @@ class TestJobSensor:
             deferrable=True,
             poke_interval=0.1,
             timeout=3600,
-            execution_timeout=timedelta(seconds=1.5),
+            execution_timeout=timedelta(seconds=4),
         )
         TaskInstance.start_date = datetime.now(UTC)
         try:
