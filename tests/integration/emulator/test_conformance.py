@@ -910,6 +910,7 @@ def online_keys(world: World) -> requests.Response:
 
 def put_online_deployment(world: World, **more: Any) -> requests.Response:
     put_online(world)
+    world.later()
     properties = {
         "codeConfiguration": {"codeId": "c", "scoringScript": "score.py"},
         "description": "it",
