@@ -115,12 +115,11 @@ def _refused(text: str) -> ServiceError:
     return provider_error(400, message, code="BadRequest", detail=("InferencingClientCallFailed", reasons))
 
 
-def _refuse_if_busy(exchange: Exchange, kind: Kind, endpoint: str) -> None:
+def _refuse_if_busy(exchange: Exchange, kind: Kind, endpoint: str, parent: Document) -> None:
     """Take no deployment while an online endpoint is made or changed, also where it still shows the state from before.
 
     Of a batch endpoint it is not known.
     """
-    parent = _find(exchange, kind, endpoint)
     if kind.segment != ONLINE.segment or parent["ready"] <= exchange.now:
         return
     state = _state({**parent, "stale": 0.0}, exchange.now, "Creating")
@@ -327,9 +326,9 @@ def _register(kind: Kind) -> Kind:  # noqa: C901 - one small function for each r
     @route("PUT", f"{path}/deployments/{{name}}")
     def put_deployment(exchange: Exchange, endpoint: str, name: str) -> Reply:
         owner = exchange.workspace
-        if _read(exchange, kind.endpoints(owner), endpoint) is None:
+        if (parent := _read(exchange, kind.endpoints(owner), endpoint)) is None:
             raise _missing(exchange, kind, endpoint, below=True)
-        _refuse_if_busy(exchange, kind, endpoint)
+        _refuse_if_busy(exchange, kind, endpoint, parent)
         before = _read(exchange, kind.deployments(owner, endpoint), name)
         failed = before is not None and _state(before, exchange.now, "") == "Failed"
         if before and failed and not before["provisioned"] and kind.segment == ONLINE.segment:

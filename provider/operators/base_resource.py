@@ -74,9 +74,8 @@ class ResourceOperator(WaitingOperator):
                 if not is_busy(refused):
                     raise
                 if deadline is not None and time.time() + self.poll_interval > deadline:
-                    raise WaitTimeoutError(
-                        f"Azure was busy with another change for {self._patience}. Nothing was changed. {refused}"
-                    ) from None
+                    what = f"Azure was busy with another change for {self._patience}, and did not take this one."
+                    raise WaitTimeoutError(f"{what} {refused}") from None
                 self.log.info("%s Trying again in %g s.", refused, self.poll_interval)
             await asyncio.sleep(self.poll_interval)
 
